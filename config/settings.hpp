@@ -1,0 +1,129 @@
+// A node's settings as parsed from its one JSON file: plain values with their defaults. The table that parses,
+// documents and validates every key is config/settings_table.cpp; nothing else knows the JSON names.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/types.hpp"
+
+namespace gnomon {
+
+// Where something listens or connects: a Unix socket path or a TCP host and port.
+struct endpoint {
+  enum class kind { unix_socket, tcp };
+  kind type = kind::tcp;
+  std::string path;        // unix_socket
+  std::string host;        // tcp: name or literal address, without brackets
+  std::uint16_t port = 0;  // tcp: 0 lets the kernel choose
+  std::string to_string() const; // "unix:/run/x.sock", "127.0.0.1:10809", "[::1]:10809"
+  friend bool operator==(const endpoint&, const endpoint&) = default;
+};
+
+enum class cache_mode { buffered, direct }; // page cache or O_DIRECT, one mode for all users of a volume
+
+struct io_settings {
+  std::uint32_t rings = 0;                            // ring threads; 0 = one per core, at most 16
+  std::uint32_t ring_entries = 1024;                  // submission queue entries per ring
+  std::chrono::microseconds busy_poll{0};              // how long an idle ring spins before it sleeps
+  byte_count buffer_memory_max{512ull << 20};         // request and reply buffers of all rings together
+};
+
+struct nbd_settings {
+  std::vector<endpoint> listen;
+  std::uint32_t connections_max = 4096;
+  std::uint32_t handshake_options_max = 64;           // options one client may send before it is dropped
+  std::chrono::milliseconds handshake_timeout{10'000};
+  byte_count in_flight_max{64ull << 20};              // request and reply bytes in flight, per connection
+  std::uint32_t requests_in_flight_max = 1024;        // per connection
+  std::uint32_t socket_mode = 0660;                   // of Unix sockets
+};
+
+struct admin_settings { std::optional<endpoint> listen; };
+
+struct cluster_peer { node_name node; endpoint address; };
+struct cluster_settings {
+  std::optional<endpoint> listen, data_listen;
+  std::vector<cluster_peer> peers;
+};
+
+struct stage_settings { std::string path; byte_count capacity; };
+struct archive_settings { std::string path; };
+
+struct volume_settings {
+  volume_name name;
+  std::string description;                            // shown to NBD clients
+  byte_count size;
+  std::optional<std::string> path;                    // block device or file to use instead of data_dir
+  cache_mode cache = cache_mode::buffered;
+  bool read_only = false;
+  bool shared = false;                                // several instances may write
+  byte_count shadow_granularity;                      // 0: the chunk size
+  std::vector<std::chrono::seconds> forecast_horizons{std::chrono::minutes{5}, std::chrono::minutes{30}, std::chrono::hours{2}};
+  std::optional<std::chrono::seconds> archive_after;
+};
+
+enum class criticality { low, normal, high };
+struct sla_settings {
+  std::optional<std::chrono::microseconds> read_p99;
+  std::optional<std::chrono::seconds> rpo;
+};
+struct instance_settings {
+  instance_id id;
+  std::vector<volume_name> volumes;
+  std::string application;
+  criticality level = criticality::normal;
+  bool snapshots = false;                             // may open VOLUME@snapshot:ID
+  sla_settings sla;
+};
+
+struct snapshot_group_settings {
+  group_name name;
+  std::vector<volume_name> volumes;
+  bool prediction = true;
+  std::chrono::seconds every{3600};
+  double quiet_below = 0.3;                           // fraction of mean load, 0..1
+  std::chrono::seconds latest_by{86400};
+  std::uint32_t retain = 30;
+};
+
+struct forecast_settings {
+  double cpu_budget = 0.25;                           // of one core, 0..1
+  std::chrono::seconds refit_every{300};
+};
+struct history_settings {
+  std::chrono::seconds retention{14 * 86400};
+  byte_count disk_max{512ull << 20};
+};
+
+struct settings {
+  node_name node;
+  std::string data_dir;
+  std::string log_level = "info";                     // debug | info | warning | error
+  io_settings io;
+  nbd_settings nbd;
+  admin_settings admin;
+  cluster_settings cluster;
+  std::optional<stage_settings> stage;
+  std::optional<archive_settings> archive;
+  forecast_settings forecast;
+  history_settings history;
+  std::chrono::seconds undelete_for{7 * 86400};       // how long a deleted volume can be brought back
+  std::vector<volume_settings> volumes;
+  std::vector<instance_settings> instances;
+  std::vector<snapshot_group_settings> snapshot_groups;
+};
+
+// Where in the document something is wrong, what was expected, and the nearest valid key if there is one.
+struct settings_problem {
+  std::string pointer;     // RFC 6901, for example /volumes/0/size
+  std::string expected;    // "a size like \"1GiB\", at least 4KiB"
+  std::string found;       // "\"1 gig\""
+  std::string suggestion;  // nearest valid key, or empty
+  std::string to_string() const;
+};
+
+} // namespace gnomon
