@@ -21,19 +21,19 @@ namespace gnomon::io {
 
 enum class request_outcome : std::uint8_t { done, failed };
 
-class volume_counter_set {
+class volume_meter {
 public:
-  explicit volume_counter_set(std::uint32_t ring_count)
+  explicit volume_meter(std::uint32_t ring_count)
       : rings_(std::make_unique<per_ring[]>(ring_count)), ring_count_(ring_count) {
     assert(ring_count > 0 && ring_count <= rings_max);
   }
-  ~volume_counter_set() {
+  ~volume_meter() {
     for (std::uint32_t r = 0; r < ring_count_; ++r)
       for (auto& part : rings_[r].by_operation)
         delete part.load(std::memory_order_acquire);
   }
-  volume_counter_set(const volume_counter_set&) = delete;
-  volume_counter_set& operator=(const volume_counter_set&) = delete;
+  volume_meter(const volume_meter&) = delete;
+  volume_meter& operator=(const volume_meter&) = delete;
 
   // --- the ring itself
 

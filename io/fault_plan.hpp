@@ -21,6 +21,7 @@
 #include <memory>
 #include <mutex>
 #include <random>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +46,7 @@ class fault_plan {
 public:
   static constexpr std::size_t remembered_bytes_max = 256ull
                                                       << 20; // old content; beyond, the oldest writes count as done
+  static constexpr std::size_t remembered_write_bytes_max = 64ull << 20;
   static constexpr std::size_t spec_length_max = 4096;
   static constexpr const char* environment_variable = "GNOMON_FAULT_PLAN";
 
@@ -76,15 +78,15 @@ public:
   // It has completed (with success or not): syncs that begin from now on cover it.
   void after_write(int fd, write_id id);
   sync_id before_sync(int fd);
-  // The sync begun with `id` is over. 0: what it covered is safe. Otherwise each covered and uncovered sector is put
-  // back or made safe by the seed, at once, as if evicted from the page cache and read from the disk again.
+  // The sync begun with `id` is over. 0: what it covered is safe. Otherwise each sector of a completed write is put
+  // back or made safe, at once, as if its page had been dropped and read from the disk again.
   result<void> after_sync(int fd, sync_id id, int os_errno);
 
   // Puts the file into a state that a power loss now could leave behind. No operation of ours may be in flight.
   result<void> power_loss(int fd);
   // The same for all files, and ends the process at once with status 137, as kill -9 would. For decision.power_loss.
   [[noreturn]] void cut_power();
-  // The file is closed in order: nothing of it is remembered.
+  // Before the file is closed in order: nothing of it is remembered any more.
   void forget(int fd);
 
   std::uint64_t seed() const noexcept { return seed_; }
@@ -99,7 +101,7 @@ private:
   };
   struct rule {
     when error;
-    int os_errno = 5;
+    int os_errno = 0;
     when shortened;
     when slow;
     microseconds latency_max{0};
@@ -107,21 +109,32 @@ private:
   };
   struct unsynced_write {
     std::uint64_t id = 0;
-    std::uint64_t completed_at = 0; // 0: still in flight; else the tick of after_write
-    std::uint64_t offset = 0;       // sector-aligned
-    std::vector<std::byte> before;  // whole sectors
+    std::uint64_t completed_at = 0; // 0: still in flight; else the tick of after_write()
+    std::uint64_t first_sector = 0;
+    std::vector<std::byte> before; // whole sectors: what the file held before it
+
+    std::uint64_t sectors() const noexcept { return before.size() / sector_bytes; }
+    std::uint64_t end_sector() const noexcept { return first_sector + sectors(); }
+    bool in_flight() const noexcept { return completed_at == 0; }
   };
   struct file {
     std::vector<unsynced_write> writes; // in the order they were announced
     std::size_t remembered_bytes = 0;
   };
   enum class fate : std::uint8_t { lost, reached, torn };
+  // Which writes a loss may touch: after a failed sync those still in flight will yet reach the file as they are.
+  enum class loss : std::uint8_t { completed_writes, all_writes };
 
+  static bool parse_when(std::string_view text, when& into);
   result<void> apply(std::string_view key, std::string_view value);
+  result<void> apply_latency(std::string_view key, std::string_view value, std::span<const disk_operation> to);
   bool happens(const when& w, std::uint64_t nth);
   double uniform();                         // [0, 1)
   std::uint64_t below(std::uint64_t bound); // [0, bound)
-  result<void> lose_some(int fd, file& f);
+
+  void forget_oldest(file& f);
+  void refresh_in_flight(int fd, file& f, std::uint64_t first_sector, std::uint64_t end_sector, std::uint64_t except);
+  result<void> lose_some(int fd, file& f, loss which);
 
   mutable std::mutex mutex_;
   std::mt19937_64 random_;
@@ -130,7 +143,7 @@ private:
   std::uint64_t power_loss_at_ = 0;
   std::array<rule, disk_operation_count> rules_;
   std::uint64_t ticks_ = 0;
-  std::map<int, file> files_;
+  std::map<int, file> files_; // by descriptor; as many as volumes have a plan
 };
 
 } // namespace gnomon::io
