@@ -1,0 +1,113 @@
+#include "store/schema.hpp"
+
+#include <algorithm>
+
+namespace gnomon::store {
+
+namespace {
+
+void put_time(field_writer& w, wall_time t) { w.i64(t.time_since_epoch().count()); }
+wall_time get_time(field_reader& r) { return wall_time(microseconds(r.i64())); }
+
+template <class T, class Put>
+void put_optional(field_writer& w, const std::optional<T>& v, Put put) {
+  w.boolean(v.has_value());
+  if (v)
+    put(*v);
+}
+
+template <class Get>
+auto get_optional(field_reader& r, Get get) -> std::optional<decltype(get())> {
+  if (!r.boolean())
+    return std::nullopt;
+  return get();
+}
+
+} // namespace
+
+std::vector<std::string> meta_database_names() { return {"node", "volumes", "unwritten"}; }
+std::vector<std::string> history_database_names() { return {"tails", "blocks", "instances", "models"}; }
+
+std::string volume_key(volume_uuid uuid) {
+  return {reinterpret_cast<const char*>(uuid.bytes.data()), uuid.bytes.size()};
+}
+
+bytes encode(const node_record& record) {
+  field_writer w;
+  w.u32(record.format);
+  w.string(record.node.value);
+  put_time(w, record.created);
+  return seal_value(value_type::node, node_record_version, w.payload());
+}
+
+result<node_record> decode_node(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::node, node_record_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  node_record record;
+  record.format = r.u32();
+  record.node = node_name(r.string(node_name_length_max));
+  record.created = get_time(r);
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  return record;
+}
+
+bytes encode(const volume_record& record) {
+  field_writer w;
+  w.raw({reinterpret_cast<const std::byte*>(record.uuid.bytes.data()), record.uuid.bytes.size()});
+  w.string(record.name.value);
+  w.string(record.description);
+  w.u64(record.size.value);
+  put_optional(w, record.external_path, [&](const std::string& path) { w.string(path); });
+  w.u8(record.cache == cache_mode::direct ? 1 : 0);
+  w.boolean(record.read_only);
+  w.boolean(record.shared);
+  w.u8(static_cast<std::uint8_t>(record.origin));
+  w.boolean(record.clean);
+  put_time(w, record.created);
+  put_optional(w, record.deleted_at, [&](wall_time t) { put_time(w, t); });
+  put_optional(w, record.failure, [&](const write_failure& f) {
+    w.u32(static_cast<std::uint32_t>(f.os_errno));
+    put_time(w, f.when);
+  });
+  w.u64(record.revision);
+  return seal_value(value_type::volume, volume_record_version, w.payload());
+}
+
+result<volume_record> decode_volume(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::volume, volume_record_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  volume_record record;
+  const auto uuid = r.raw(record.uuid.bytes.size());
+  std::transform(uuid.begin(), uuid.end(), record.uuid.bytes.begin(),
+                 [](std::byte b) { return static_cast<std::uint8_t>(b); });
+  record.name = volume_name(r.string(volume_name_length_max));
+  record.description = r.string(description_length_max);
+  record.size = byte_count(r.u64());
+  record.external_path = get_optional(r, [&] { return r.string(path_length_max); });
+  record.cache = r.boolean() ? cache_mode::direct : cache_mode::buffered;
+  record.read_only = r.boolean();
+  record.shared = r.boolean();
+  record.origin = r.enumeration(volume_origin::created);
+  record.clean = r.boolean();
+  record.created = get_time(r);
+  record.deleted_at = get_optional(r, [&] { return get_time(r); });
+  record.failure = get_optional(r, [&] {
+    const int os_errno = static_cast<int>(r.u32());
+    return write_failure{os_errno, get_time(r)};
+  });
+  record.revision = r.u64();
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  const bool sensible = !record.uuid.is_nil() && !record.name.value.empty() &&
+                        record.size.value <= volume_bytes_max && record.size.value % sector_bytes == 0;
+  if (!sensible)
+    return fail(errc::corrupt, std::string(what) + ": a volume without uuid or name, or of an impossible size");
+  return record;
+}
+
+} // namespace gnomon::store

@@ -1,0 +1,104 @@
+// Everything Gnomon keeps in LMDB and in its small files, on one page: databases, key layouts, value types and their
+// versions. The envelope and the primitive encodings are in store/codec.hpp. Values only; any thread.
+//
+// A change here is a new format: raise the value's version, append fields, keep decoding the old ones, and add golden
+// files (tests/golden/store/<value>_v<N>_*.bin); released golden files never change.
+//
+// Environment `meta` (durability::synchronous)
+//   database "node"      key: "node"                       value: node_record
+//   database "volumes"   key: uuid, 16 bytes               value: volume_record
+//   database "unwritten" key: uuid, 16 bytes               value: none. The volume's descriptor file is older than
+//   its
+//                                                          record; rewritten and erased after each change, or at
+//                                                          start.
+// File volumes/<uuid>/volume                               volume_record: the descriptor, to rebuild `volumes` from
+// File format                                              node_record: which node's directory this is, format
+// version
+//
+// Environment `history` (durability::relaxed); layouts of the payloads: store/history_codec.hpp
+//   database "tails"     key: u8 kind, u8 resolution, volume 16, u64 slot start (s)          value: history_tail
+//   database "blocks"    key: u8 kind, u8 resolution, u64 part start (s), volume 16, u32 group of chunks
+//                                                                                            value: history_block
+//   database "instances" key: u32 index                                                      value: instance name
+//   database "models"    key: object name, NUL, model name                                   value: model
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/clock.hpp"
+#include "config/settings.hpp"
+#include "config/types.hpp"
+#include "store/codec.hpp"
+#include "store/environment.hpp"
+
+namespace gnomon::store {
+
+namespace meta_database {
+inline constexpr database_id node{0}, volumes{1}, unwritten{2};
+}
+namespace history_database {
+inline constexpr database_id tails{0}, blocks{1}, instances{2}, models{3};
+}
+std::vector<std::string> meta_database_names();
+std::vector<std::string> history_database_names();
+
+inline constexpr std::uint16_t node_record_version = 1;
+inline constexpr std::uint16_t volume_record_version = 1;
+inline constexpr std::uint16_t history_tail_version = 1;
+inline constexpr std::uint16_t history_block_version = 1;
+inline constexpr std::uint16_t history_instance_version = 1;
+inline constexpr std::uint16_t model_version = 1;
+
+inline constexpr std::size_t description_length_max = 4096; // NBD's limit for strings
+inline constexpr std::size_t path_length_max = 4096;
+inline constexpr std::size_t node_name_length_max = 255;
+inline constexpr std::uint32_t data_format = 1; // layout of the whole data directory
+
+// Whose data directory this is.
+struct node_record {
+  std::uint32_t format = data_format;
+  node_name node;
+  wall_time created;
+  friend bool operator==(const node_record&, const node_record&) = default;
+};
+
+enum class volume_origin : std::uint8_t { config, created };
+
+// Why a volume's writes fail until an operator accepts what may be lost.
+struct write_failure {
+  int os_errno = 0;
+  wall_time when;
+  friend bool operator==(const write_failure&, const write_failure&) = default;
+};
+
+struct volume_record {
+  volume_uuid uuid;
+  volume_name name;
+  std::string description;
+  byte_count size;
+  std::optional<std::string> external_path; // none: volumes/<uuid>/data
+  cache_mode cache = cache_mode::buffered;
+  bool read_only = false;
+  bool shared = false;
+  volume_origin origin = volume_origin::created;
+  bool clean = true; // closed in order since its last opening
+  wall_time created;
+  std::optional<wall_time> deleted_at; // can be undeleted until it is purged
+  std::optional<write_failure> failure;
+  std::uint64_t revision = 1; // grows with every change of the record
+  friend bool operator==(const volume_record&, const volume_record&) = default;
+};
+
+bytes encode(const node_record& record);
+bytes encode(const volume_record& record);
+// corrupt, unsupported; `what` names the key or file.
+result<node_record> decode_node(bytes_view stored, std::string_view what);
+result<volume_record> decode_volume(bytes_view stored, std::string_view what);
+
+std::string volume_key(volume_uuid uuid);
+inline constexpr std::string_view node_key = "node";
+
+} // namespace gnomon::store
