@@ -6,8 +6,12 @@
 
 #include <fmt/format.h>
 
+#include "config/text.hpp"
+
 namespace gnomon {
 namespace {
+
+constexpr std::size_t error_length_max = 300; // the lexer quotes the whole token it stopped in
 
 // Walks the text for nlohmann's lexer and tells how far it has read, which its SAX interface does not.
 class tracking_iterator {
@@ -87,7 +91,7 @@ public:
   bool key(string_t& value) override {
     auto& here = open_.back();
     if (!here.keys.insert(value).second)
-      return refuse(string_token_start(text_, offset()), "the key " + dump_json(value) + " appears twice");
+      return refuse(string_token_start(text_, offset()), "the key '" + value + "' appears twice");
     here.next_key = std::move(value);
     return true;
   }
@@ -113,7 +117,7 @@ private:
   std::size_t offset() const { return static_cast<std::size_t>(*reached_ - text_.data()); }
 
   bool refuse(std::size_t offset, std::string_view what) {
-    error_ = at_line_and_column(text_, offset, what);
+    error_ = at_line_and_column(text_, offset, printable(what, error_length_max));
     return false;
   }
 

@@ -8,20 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "config/endpoint.hpp"
 #include "config/types.hpp"
 
 namespace gnomon {
-
-// Where something listens or connects: a Unix socket path or a TCP host and port.
-struct endpoint {
-  enum class kind { unix_socket, tcp };
-  kind type = kind::tcp;
-  std::string path;        // unix_socket
-  std::string host;        // tcp: name or literal address, without brackets
-  std::uint16_t port = 0;  // tcp: 0 lets the kernel choose
-  std::string to_string() const; // "unix:/run/x.sock", "127.0.0.1:10809", "[::1]:10809"
-  friend bool operator==(const endpoint&, const endpoint&) = default;
-};
 
 enum class cache_mode { buffered, direct }; // page cache or O_DIRECT, one mode for all users of a volume
 

@@ -31,9 +31,9 @@ BOOST_AUTO_TEST_CASE(what_is_not_strict_json_is_refused_with_its_line_and_column
   };
   const refusal table[] = {
       {"", "line 1, column 1:", "unexpected end of input"},
-      {"{\n  \"a\": 1,\n  \"b\": 2,\n  \"a\": 3\n}", "line 4, column 3:", "\"a\" appears twice"},
+      {"{\n  \"a\": 1,\n  \"b\": 2,\n  \"a\": 3\n}", "line 4, column 3:", "'a' appears twice"},
       {"{\"a\\\"\": 1, \"a\\\"\": 2}", "line 1, column 12:", "appears twice"},
-      {"{\"\\u0061\": 1, \"a\": 2}", "line 1, column 15:", "\"a\" appears twice"},
+      {"{\"\\u0061\": 1, \"a\": 2}", "line 1, column 15:", "'a' appears twice"},
       {"{} {}", "line 1, column 4:", "expected end of input"},
       {"{}\n]", "line 2, column 1:", "expected end of input"},
       {"[1,]", "line 1, column 4:", "unexpected ']'"},

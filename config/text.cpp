@@ -1,0 +1,96 @@
+#include "config/text.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "config/json.hpp"
+
+namespace gnomon {
+namespace {
+
+constexpr std::size_t word_length_max = 64;
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+// JSON leaves DEL and the C1 controls (U+0080..U+009F, some of which steer terminals) as they are.
+std::string escape_remaining_controls(std::string text) {
+  static constexpr char digits[] = "0123456789abcdef";
+  const auto escape = [](unsigned char code) { return std::string("\\u00") + digits[code >> 4] + digits[code & 15]; };
+  std::string safe;
+  safe.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0u;
+    if (byte == 0x7f) {
+      safe += escape(byte);
+    } else if (byte == 0xc2 && next >= 0x80 && next <= 0x9f) {
+      safe += escape(static_cast<unsigned char>(next));
+      ++i;
+    } else {
+      safe += text[i];
+    }
+  }
+  return safe;
+}
+
+} // namespace
+
+std::string quote(std::string_view text, std::size_t length_max) {
+  const bool cut = text.size() > length_max;
+  if (cut) {
+    text = text.substr(0, length_max);
+    while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0) == 0x80)
+      text.remove_suffix(1);
+    if (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0) == 0xc0)
+      text.remove_suffix(1);
+  }
+  auto safe = escape_remaining_controls(dump_json(json(text)));
+  if (cut)
+    safe += "...";
+  return safe;
+}
+
+std::string printable(std::string_view text, std::size_t length_max) {
+  auto safe = quote(text, length_max);
+  safe.erase(0, 1);
+  safe.erase(safe.rfind('"'), 1);
+  return safe;
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  if (a.size() > word_length_max || b.size() > word_length_max)
+    return std::max(a.size(), b.size());
+  // Optimal string alignment, three rows of the table at a time.
+  std::array<std::size_t, word_length_max + 1> before{}, last{}, row{};
+  for (std::size_t j = 0; j <= b.size(); ++j)
+    last[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const bool same = lower(a[i - 1]) == lower(b[j - 1]);
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same ? 0 : 1)});
+      if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1]))
+        row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+    before = last;
+    last = row;
+  }
+  return last[b.size()];
+}
+
+std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
+  std::string_view best;
+  std::size_t best_distance = 0;
+  for (const auto candidate : candidates) {
+    const auto distance = edit_distance(word, candidate);
+    if (distance * 2 > std::max(word.size(), candidate.size()))
+      continue;
+    if (!best.empty() && distance >= best_distance)
+      continue;
+    best = candidate;
+    best_distance = distance;
+  }
+  return best;
+}
+
+} // namespace gnomon
