@@ -1,0 +1,88 @@
+// What the actors of one node share: the data plane, the catalogue, the supervision tree, the settings in force and
+// the node's own facts. Owned by the daemon and outlives every actor. Pointers are set before the first actor is
+// spawned and never change; the rest is guarded inside. Any thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "actors/event_inbox.hpp"
+#include "actors/payloads.hpp"
+#include "actors/supervision_tree.hpp"
+#include "config/clock.hpp"
+#include "config/settings.hpp"
+
+namespace gnomon::io {
+class engine;
+}
+namespace gnomon::store {
+class catalogue;
+}
+
+namespace gnomon::actors {
+
+// Names in the supervision tree.
+inline constexpr const char* registry_name = "registry";
+inline constexpr const char* telemetry_name = "telemetry";
+inline constexpr const char* events_name = "events";
+inline constexpr const char* recorder_name = "recorder";
+inline constexpr const char* control_name = "control";
+inline std::string volume_actor_name(const volume_name& volume) { return "volume/" + volume.value; }
+
+// Facts for `status`, /health and /metrics that are not anybody's state.
+struct node_facts {
+  node_name node;
+  std::string data_dir;
+  std::string previous_stop;
+  std::int64_t started_us = 0;
+  std::vector<std::string> nbd, cluster, admin;
+  std::vector<std::string> problems; // found at start, for the operator: shown by status and /health until restart
+};
+
+class node_context {
+public:
+  explicit node_context(const clock_source& clock = system_clock_source()) : clock(&clock), tree(clock) {}
+
+  io::engine* engine = nullptr;
+  store::catalogue* catalogue = nullptr;
+  const clock_source* clock;
+  supervision_tree tree;
+  event_inbox inbox;
+  std::atomic<node_state> state{node_state::starting};
+
+  std::shared_ptr<const settings> current_settings() const { return locked(settings_); }
+  void set_settings(settings s) { assign(settings_, std::make_shared<const settings>(std::move(s))); }
+  // The latest rates; null before the first interval has passed.
+  std::shared_ptr<const telemetry_snapshot> rates() const { return locked(rates_); }
+  void set_rates(telemetry_snapshot s) { assign(rates_, std::make_shared<const telemetry_snapshot>(std::move(s))); }
+  std::shared_ptr<const node_facts> facts() const { return locked(facts_); }
+  void set_facts(node_facts f) { assign(facts_, std::make_shared<const node_facts>(std::move(f))); }
+  // Why volumes of the config are not as the config says; replaced by each apply.
+  std::shared_ptr<const std::vector<std::string>> refused() const { return locked(refused_); }
+  void set_refused(std::vector<std::string> r) {
+    assign(refused_, std::make_shared<const std::vector<std::string>>(std::move(r)));
+  }
+
+private:
+  template <class T>
+  std::shared_ptr<const T> locked(const std::shared_ptr<const T>& slot) const {
+    std::lock_guard lock(mutex_);
+    return slot;
+  }
+  template <class T>
+  void assign(std::shared_ptr<const T>& slot, std::shared_ptr<const T> value) {
+    std::lock_guard lock(mutex_);
+    slot.swap(value);
+  }
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<const settings> settings_ = std::make_shared<const settings>();
+  std::shared_ptr<const telemetry_snapshot> rates_;
+  std::shared_ptr<const node_facts> facts_ = std::make_shared<const node_facts>();
+  std::shared_ptr<const std::vector<std::string>> refused_ = std::make_shared<const std::vector<std::string>>();
+};
+
+} // namespace gnomon::actors

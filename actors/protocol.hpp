@@ -1,0 +1,225 @@
+// The whole protocol of the control plane on one page: names, payloads, actors and what each message means.
+// Every request has a named timeout (namespace `timeout`); every reply is a value or an error of category "gnomon"
+// (actors/error_message.hpp). Payloads are values; their structs and sizes are in actors/payloads.hpp.
+// A message type that is missing from the block at the bottom is a dropped request: tests/actors/protocol_test.cpp
+// sends every one of them through the production configuration.
+#pragma once
+
+#include <caf/replies_to.hpp>
+#include <caf/type_id.hpp>
+#include <caf/typed_actor.hpp>
+
+#include "actors/payloads.hpp"
+
+// Verbs. At most 10 characters each.
+#define GNOMON_ATOM(name) CAF_ADD_ATOM(gnomon, gnomon::actors::atom, name, #name)
+GNOMON_ATOM(ok)
+GNOMON_ATOM(report)
+GNOMON_ATOM(ask)
+GNOMON_ATOM(read)
+GNOMON_ATOM(write)
+GNOMON_ATOM(flush)
+GNOMON_ATOM(trim)
+GNOMON_ATOM(zero)
+GNOMON_ATOM(status)
+GNOMON_ATOM(list)
+GNOMON_ATOM(show)
+GNOMON_ATOM(create)
+GNOMON_ATOM(resize)
+GNOMON_ATOM(erase)
+GNOMON_ATOM(undelete)
+GNOMON_ATOM(purge)
+GNOMON_ATOM(rename)
+GNOMON_ATOM(who)
+GNOMON_ATOM(fence)
+GNOMON_ATOM(clear)
+GNOMON_ATOM(apply)
+GNOMON_ATOM(failed)
+GNOMON_ATOM(top)
+GNOMON_ATOM(actors)
+GNOMON_ATOM(record)
+GNOMON_ATOM(next)
+GNOMON_ATOM(stop)
+GNOMON_ATOM(adopt)
+GNOMON_ATOM(restart)
+GNOMON_ATOM(revive)
+GNOMON_ATOM(completed)
+GNOMON_ATOM(reconcile)
+GNOMON_ATOM(drain)
+GNOMON_ATOM(tick)
+#undef GNOMON_ATOM
+
+namespace gnomon::actors {
+
+// How long a requester waits. A timeout means that the outcome is unknown (errc::timed_out). Never caf::infinite:
+// a request to a lost peer gets no error from CAF 0.17.
+namespace timeout {
+using std::chrono::seconds;
+inline constexpr seconds report{2};      // report, ask: answered from memory
+inline constexpr seconds query{5};       // status, list, show, who, top, actors
+inline constexpr seconds volume_io{60};  // read, write, flush, trim, zero: as long as a slow disk may take
+inline constexpr seconds catalogue{30};  // rename, clear, failed: one LMDB commit
+inline constexpr seconds volume_change{120}; // create, resize, erase, undelete, fence: drains I/O, syncs files
+inline constexpr seconds apply{600};     // apply: all volumes of a config, with their files
+inline constexpr seconds record_next{10}; // next: waits up to record_wait for the first record
+} // namespace timeout
+
+// --- every supervised actor -------------------------------------------------------------------------------------------
+
+using supervised_actor = caf::typed_actor<
+    // Mailbox size and present activity. No answer within timeout::report means it is busy or stuck.
+    caf::replies_to<atom::report>::with<actor_report>,
+    // The shell's `ask ACTOR MESSAGE…`: the message in words ("help" lists them), the answer as text for a person.
+    // (`kill` and `revive` are not asked of the actor itself: see control_actor.)
+    caf::replies_to<atom::ask, std::string>::with<std::string>>;
+
+// --- supervision ------------------------------------------------------------------------------------------------------
+
+// Restarts its children (actors/supervisor.hpp). The children themselves stand in the supervision tree, not here.
+using supervisor_actor = supervised_actor::extend<
+    // The tree's list of its children has changed: start what does not run. Idempotent.
+    caf::reacts_to<atom::adopt>,
+    // A child's backoff has passed. From itself.
+    caf::reacts_to<atom::restart, std::string>,
+    // An operator, or time, gives a given-up child another chance.
+    caf::reacts_to<atom::revive, std::string>>;
+
+// --- a volume ---------------------------------------------------------------------------------------------------------
+
+// The in-process door of one volume: a CAF program can use it without NBD. At most io_bytes_max per request and
+// io_requests_max at once; both lead to the same core as NBD, with the same guarantees.
+using volume_actor = supervised_actor::extend<
+    // Bytes at an offset. out_of_range, io_failed, limit_reached.
+    caf::replies_to<atom::read, byte_offset, byte_count>::with<io_data>,
+    // Answered once the data is in the page cache, or on stable storage if durable. no_space, io_failed, permission_denied.
+    caf::replies_to<atom::write, byte_offset, io_data, write_durability>::with<atom::ok>,
+    // Answered once every write answered before is on stable storage.
+    caf::replies_to<atom::flush>::with<atom::ok>,
+    // The range may be forgotten (reads as zeros or old bytes) / reads as zeros from now on.
+    caf::replies_to<atom::trim, byte_offset, byte_count>::with<atom::ok>,
+    caf::replies_to<atom::zero, byte_offset, byte_count>::with<atom::ok>,
+    // Size, mode, writers, failures as the data plane sees them now.
+    caf::replies_to<atom::status>::with<volume_details>,
+    // The data plane is done with a request. From a ring thread.
+    caf::reacts_to<atom::completed, io_completion>>;
+
+// --- the registry (metadata) ------------------------------------------------------------------------------------------
+
+// Owns what volumes there should be (the catalogue) and makes the data plane and the volume actors agree with it.
+// A volume is named by its name or its uuid. One change per volume at a time: others get `busy`.
+using registry_actor = supervised_actor::extend<
+    caf::replies_to<atom::list, list_filter>::with<std::vector<volume_summary>>,
+    caf::replies_to<atom::show, volume_ref>::with<volume_details>,
+    // Creates file and record, serves it. already_exists, invalid_argument, no_space, limit_reached.
+    caf::replies_to<atom::create, volume_request>::with<volume_summary>,
+    // Grows. Open connections keep the size they negotiated: the reply names those who must reconnect.
+    caf::replies_to<atom::resize, volume_ref, byte_count>::with<resize_report>,
+    // Ends its connections, stops serving it, keeps its data until `deleted_until_us`.
+    caf::replies_to<atom::erase, volume_ref>::with<volume_summary>,
+    // Under a new name, or its own (empty). Several deleted volumes may have had one name: use the uuid then.
+    caf::replies_to<atom::undelete, volume_ref, volume_name>::with<volume_summary>,
+    // Removes a deleted volume and its data for good, now.
+    caf::replies_to<atom::purge, volume_ref>::with<volume_summary>,
+    caf::replies_to<atom::rename, volume_ref, volume_name>::with<volume_summary>,
+    // Open connections on it.
+    caf::replies_to<atom::who, volume_ref>::with<std::vector<connection_info>>,
+    // Ends the connections of one instance (empty: of all), drains their I/O. The reply: the connections there were.
+    caf::replies_to<atom::fence, volume_ref, instance_id>::with<std::vector<connection_info>>,
+    // An operator accepts what a failed fsync may have lost: writes work again.
+    caf::replies_to<atom::clear, volume_ref>::with<volume_summary>,
+    // Brings volumes and access rules in line with the node's current settings. From the daemon.
+    caf::replies_to<atom::apply>::with<apply_report>,
+    // An fsync failed: remember it, so that writes stay failed after a restart. From the event actor.
+    caf::replies_to<atom::failed, volume_uuid, std::int32_t>::with<atom::ok>,
+    // One step of a change is done. From the catalogue's writer thread or the engine.
+    caf::reacts_to<atom::completed, step_completion>,
+    // Look at every volume again: purges what was deleted long ago, repairs what differs. From itself.
+    caf::reacts_to<atom::tick>>;
+
+// --- events, telemetry, recorder --------------------------------------------------------------------------------------
+
+// Drains the bounded inbox the rings report into (actors/event_inbox.hpp).
+using event_actor = supervised_actor::extend<
+    // There is something in the inbox. From any thread.
+    caf::reacts_to<atom::drain>>;
+
+// Turns the engine's counters into rates and quantiles once a second.
+using telemetry_actor = supervised_actor::extend<
+    caf::replies_to<atom::top>::with<telemetry_snapshot>,
+    caf::reacts_to<atom::tick>>;
+
+// `gnomon record`: the client pulls, so that a slow one loses records instead of memory. A recording whose client has
+// not asked for recording_idle_max is stopped. At most recordings_max at once.
+using recorder_actor = supervised_actor::extend<
+    // Starts recording. busy: the volume is being recorded already.
+    caf::replies_to<atom::record, volume_ref>::with<recording_started>,
+    // At most record_batch_max records; an empty batch after record_wait without any.
+    caf::replies_to<atom::next, recording_number>::with<record_batch>,
+    // Ends it: the last records may take several batches, `finished` is on the last.
+    caf::replies_to<atom::stop, recording_number>::with<record_batch>,
+    caf::reacts_to<atom::tick>>;
+
+// --- the local control door -------------------------------------------------------------------------------------------
+
+// What `gnomon` talks to. Published on DATA_DIR/control.sock (actors/local_door.hpp), mode 0600. It forwards to the
+// actor that owns the answer; an actor that is being restarted answers `unavailable`.
+using control_actor = supervised_actor::extend<
+    // The node: version, uptime, endpoints, rings, health.
+    caf::replies_to<atom::status>::with<node_status>,
+    // The live supervision tree, parents before children.
+    caf::replies_to<atom::actors>::with<std::vector<actor_info>>,
+    // A message in words to an actor by its name in the tree ("volume/db", "registry"). Besides the actor's own words:
+    // `kill` ends it abruptly (its supervisor restarts it), `revive` restarts one that was given up.
+    caf::replies_to<atom::ask, std::string, std::string>::with<std::string>,
+    caf::replies_to<atom::top>::with<telemetry_snapshot>,
+    // As at the registry.
+    caf::replies_to<atom::list, list_filter>::with<std::vector<volume_summary>>,
+    caf::replies_to<atom::show, volume_ref>::with<volume_details>,
+    caf::replies_to<atom::create, volume_request>::with<volume_summary>,
+    caf::replies_to<atom::resize, volume_ref, byte_count>::with<resize_report>,
+    caf::replies_to<atom::erase, volume_ref>::with<volume_summary>,
+    caf::replies_to<atom::undelete, volume_ref, volume_name>::with<volume_summary>,
+    caf::replies_to<atom::purge, volume_ref>::with<volume_summary>,
+    caf::replies_to<atom::rename, volume_ref, volume_name>::with<volume_summary>,
+    caf::replies_to<atom::who, volume_ref>::with<std::vector<connection_info>>,
+    caf::replies_to<atom::fence, volume_ref, instance_id>::with<std::vector<connection_info>>,
+    caf::replies_to<atom::clear, volume_ref>::with<volume_summary>,
+    // As at the recorder.
+    caf::replies_to<atom::record, volume_ref>::with<recording_started>,
+    caf::replies_to<atom::next, recording_number>::with<record_batch>,
+    caf::replies_to<atom::stop, recording_number>::with<record_batch>>;
+
+} // namespace gnomon::actors
+
+// --- registration -----------------------------------------------------------------------------------------------------
+
+CAF_BEGIN_TYPE_ID_BLOCK(gnomon, caf::first_custom_type_id)
+CAF_ADD_TYPE_ID(gnomon, (gnomon::byte_offset))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::byte_count))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::volume_uuid))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::volume_name))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::instance_id))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::error_info))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::actor_report))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::actor_info))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::io_data))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::write_durability))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::io_completion))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::step_completion))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_ref))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::list_filter))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_summary))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_details))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_request))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::connection_info))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::resize_report))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::apply_report))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::telemetry_snapshot))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::recording_number))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::recording_started))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::record_batch))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::node_status))
+CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::actor_info>))
+CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::volume_summary>))
+CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::connection_info>))
+CAF_END_TYPE_ID_BLOCK(gnomon)

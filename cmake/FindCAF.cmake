@@ -1,0 +1,51 @@
+# Finds the C++ Actor Framework 0.17 as Debian ships it: headers and shared libraries without a CMake config.
+#   find_package(CAF 0.17.6 REQUIRED COMPONENTS core io openssl)
+# defines the imported targets CAF::core, CAF::io (links core) and CAF::openssl (links io and OpenSSL), and CAF_VERSION.
+find_path(CAF_INCLUDE_DIR NAMES caf/actor_system.hpp)
+mark_as_advanced(CAF_INCLUDE_DIR)
+
+set(CAF_VERSION "")
+if(CAF_INCLUDE_DIR AND EXISTS "${CAF_INCLUDE_DIR}/caf/config.hpp")
+  # CAF_VERSION is major * 10000 + minor * 100 + patch.
+  file(STRINGS "${CAF_INCLUDE_DIR}/caf/config.hpp" version_line REGEX "^#define CAF_VERSION [0-9]+")
+  if(version_line MATCHES "([0-9]+)$")
+    math(EXPR major "${CMAKE_MATCH_1} / 10000")
+    math(EXPR minor "${CMAKE_MATCH_1} / 100 % 100")
+    math(EXPR patch "${CMAKE_MATCH_1} % 100")
+    set(CAF_VERSION "${major}.${minor}.${patch}")
+  endif()
+endif()
+
+if(NOT CAF_FIND_COMPONENTS)
+  set(CAF_FIND_COMPONENTS core io)
+endif()
+foreach(component IN LISTS CAF_FIND_COMPONENTS)
+  find_library(CAF_${component}_LIBRARY NAMES caf_${component})
+  mark_as_advanced(CAF_${component}_LIBRARY)
+  if(CAF_${component}_LIBRARY)
+    set(CAF_${component}_FOUND TRUE)
+  endif()
+endforeach()
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(CAF REQUIRED_VARS CAF_INCLUDE_DIR VERSION_VAR CAF_VERSION HANDLE_COMPONENTS)
+
+if(CAF_FOUND)
+  find_package(Threads REQUIRED)
+  foreach(component IN LISTS CAF_FIND_COMPONENTS)
+    if(NOT TARGET CAF::${component})
+      add_library(CAF::${component} SHARED IMPORTED)
+      set_target_properties(CAF::${component} PROPERTIES
+        IMPORTED_LOCATION "${CAF_${component}_LIBRARY}"
+        INTERFACE_INCLUDE_DIRECTORIES "${CAF_INCLUDE_DIR}")
+    endif()
+  endforeach()
+  set_property(TARGET CAF::core APPEND PROPERTY INTERFACE_LINK_LIBRARIES Threads::Threads)
+  if(TARGET CAF::io)
+    set_property(TARGET CAF::io APPEND PROPERTY INTERFACE_LINK_LIBRARIES CAF::core)
+  endif()
+  if(TARGET CAF::openssl)
+    find_package(OpenSSL REQUIRED)
+    set_property(TARGET CAF::openssl APPEND PROPERTY INTERFACE_LINK_LIBRARIES CAF::io OpenSSL::SSL)
+  endif()
+endif()
