@@ -1,0 +1,168 @@
+#!/bin/bash
+# tests/run.sh - installs what is missing, builds, and runs the tests on a plain Debian 12. The last line is
+# "N passed, N failed", counted from CTest's own reports; the exit code is 0 only if nothing failed.
+#
+#   --preset NAME   build to test first (default: release)
+#   --only LABEL    only CTest label LABEL (unit, process, bench, fuzz, asan, tsan, or a folder's name)
+#   --long          the long campaigns too: kill -9 storms of 100 rounds, 10 minutes per fuzz target, 10,000s of abrupt
+#                   disconnects, and, where GNOMON_SUITE names a folder of independent client scripts, a million
+#                   mutated sessions. Hours.
+#   --no-install    do not call apt
+#
+# Three builds: the preset runs every label; `asan` and `tsan` run the unit suites once more (labels asan and tsan) and
+# `fuzz` its targets for a few seconds each. build/PRESET is kept, so a second run only builds what changed.
+# shellcheck disable=SC2317,SC2086  # finish() is called by the trap; the unquoted ones are numbers
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+preset=release
+only=
+long=0
+install=1
+while [ $# -gt 0 ]; do
+  case $1 in
+    --preset) preset=${2:?--preset wants a name}; shift 2 ;;
+    --only) only=${2:?--only wants a label}; shift 2 ;;
+    --long) long=1; shift ;;
+    --no-install) install=0; shift ;;
+    *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  esac
+done
+
+jobs=$(nproc)
+export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros,include_file_mtime,include_file_ctime}
+export GNOMON_LONG=$long
+passed=0
+failed=0
+skipped=()
+failures=()
+
+say() { printf '\n== %s (%d s so far)\n' "$*" "$SECONDS"; }
+
+# The closing line is printed whatever happens before it, also when a build breaks or somebody presses Ctrl-C.
+finish() {
+  local status=$?
+  trap - EXIT
+  if [ ${#skipped[@]} -gt 0 ]; then
+    echo
+    echo "skipped (a tool or right is missing here; neither passed nor failed):"
+    printf '  %s\n' "${skipped[@]}"
+  fi
+  if [ ${#failures[@]} -gt 0 ]; then
+    echo
+    echo "failed:"
+    printf '  %s\n' "${failures[@]}"
+  fi
+  if [ $status != 0 ] && [ $failed = 0 ]; then
+    failed=1 # stopped before anything could be counted
+  fi
+  echo
+  echo "took $SECONDS s"
+  echo "$passed passed, $failed failed"
+  if [ $failed = 0 ] && [ $passed -gt 0 ]; then
+    exit 0
+  fi
+  exit 1
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+step_failed() {
+  failed=$((failed + 1))
+  failures+=("$1")
+}
+
+# build PRESET [targets...]
+build() {
+  local name=$1
+  shift
+  say "build $name"
+  if ! cmake --preset "$name" >"build/$name.configure.log" 2>&1; then
+    tail -n 30 "build/$name.configure.log"
+    step_failed "configure $name"
+    return 1
+  fi
+  if ! cmake --build "build/$name" -j "$jobs" ${1:+--target "$@"} >"build/$name.build.log" 2>&1; then
+    grep -E -A5 'error|FAILED' "build/$name.build.log" | head -n 60
+    step_failed "build $name"
+    return 1
+  fi
+}
+
+# run_ctest PRESET [ctest arguments...]: runs, then adds up what CTest wrote down.
+run_ctest() {
+  local name=$1 report
+  shift
+  report=$PWD/build/$name/report-$RANDOM.xml
+  say "ctest $name $*"
+  ctest --test-dir "build/$name" --output-on-failure --no-tests=error -j "$jobs" --output-junit "$report" "$@"
+  local status=$?
+  if [ ! -s "$report" ]; then
+    step_failed "ctest $name $* gave no report"
+    return
+  fi
+  local verdict test
+  while read -r verdict test; do
+    case $verdict in
+      passed) passed=$((passed + 1)) ;;
+      skipped) skipped+=("$name: $test") ;;
+      *) step_failed "$name: $test" ;;
+    esac
+  done < <(/usr/bin/python3 - "$report" <<'PYTHON'
+import sys
+from xml.etree import ElementTree
+
+# Skipped is only what said so itself with its skip code; a test whose executable is missing has failed.
+for case in ElementTree.parse(sys.argv[1]).iter("testcase"):
+    skipped = case.find("skipped")
+    if case.get("status") == "run":
+        verdict = "passed"
+    elif skipped is not None and skipped.get("message", "").startswith("SKIP_RETURN_CODE"):
+        verdict = "skipped"
+    else:
+        verdict = "failed"
+    print(verdict, case.get("name"))
+PYTHON
+  )
+  rm -f "$report"
+  if [ $status != 0 ] && [ ${#failures[@]} = 0 ]; then
+    step_failed "ctest $name $* exited with $status"
+  fi
+}
+
+wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
+
+mkdir -p build
+if [ $install = 1 ]; then
+  say "dependencies"
+  if ! cmake/install-deps.sh build test; then
+    step_failed "install dependencies"
+    exit 1
+  fi
+fi
+
+case $only in
+  asan|tsan|fuzz) ;;
+  *) build "$preset" && run_ctest "$preset" ${only:+-L "^$only\$"} ;;
+esac
+
+# Sanitizers run the unit suites; the daemon under AddressSanitizer also serves the short process tests.
+if wanted asan && build asan unit_tests gnomond gnomon; then
+  run_ctest asan -L '^asan$'
+fi
+if wanted tsan && build tsan unit_tests; then
+  run_ctest tsan -L '^tsan$'
+fi
+if wanted fuzz && [ -f tests/fuzz/CMakeLists.txt ] && build fuzz fuzz_targets; then
+  run_ctest fuzz -L '^fuzz$'
+fi
+
+if [ $long = 1 ] && [ -n "${GNOMON_SUITE:-}" ]; then
+  say "independent suite, 1,000,000 mutated sessions"
+  if GARBAGE=1000000 tests/process/run_suite.sh "build/$preset/bin"; then
+    passed=$((passed + 1))
+  else
+    step_failed "independent suite"
+  fi
+fi
+exit 0
