@@ -1,0 +1,24 @@
+// Which parts of a file are holes. The calls may wait for the disk, so rings leave them to the blocking pool.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "config/error.hpp"
+#include "config/types.hpp"
+
+namespace gnomon::io {
+
+struct extent {
+  std::uint64_t length_bytes = 0;
+  bool hole = false; // not allocated
+  bool zero = false; // reads as zeros
+  friend bool operator==(const extent&, const extent&) = default;
+};
+
+// Extents of [offset, offset + length), contiguous, neighbours of one kind merged, at least one and at most
+// `extents_max`; they may end before the range does but never after it. Block devices and file systems without
+// SEEK_HOLE: one allocated extent. Beyond the end of the file: a hole. length > 0. io_failed.
+result<std::vector<extent>> extents_of(int fd, byte_offset offset, byte_count length, std::uint32_t extents_max);
+
+} // namespace gnomon::io
