@@ -1,8 +1,11 @@
 #include "io/generation.hpp"
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
@@ -205,12 +208,13 @@ BOOST_AUTO_TEST_CASE(random_operations_agree_with_a_model) {
   }
 }
 
+namespace {
+
 // Requests write to plain memory of "their" generation; the control side takes it back once it has drained. Too early
-// a yes, or one without the memory ordering promised, is a data race or a wrong sum.
-BOOST_AUTO_TEST_CASE(what_a_drained_generation_used_may_be_reused_at_once) {
-  const auto seed = test::seed_for("generation/reuse");
+// a yes, or one without the memory ordering promised, is a data race or a wrong sum. `open_max` 0: in and out at
+// once, so that generations change as fast as they can.
+void reuse_what_drained(std::uint64_t seed, std::size_t open_max, std::uint64_t generations) {
   constexpr std::uint32_t ring_count = 3;
-  constexpr std::uint64_t generations = 3000;
   generation_gate gate(ring_count);
   struct alignas(64) area {
     std::uint64_t value = 0;
@@ -218,27 +222,33 @@ BOOST_AUTO_TEST_CASE(what_a_drained_generation_used_may_be_reused_at_once) {
   std::array<std::array<area, ring_count>, 2> used; // by generation parity; plain on purpose
   std::atomic<bool> stop{false};
   std::array<std::uint64_t, ring_count> entered{};
+  std::atomic<std::uint64_t> drained_up_to{0}, used_after_drained{0};
+  const auto use = [&](std::uint32_t r, generation_number g) {
+    used[g.value & 1][r].value++;
+    if (drained_up_to.load() >= g.value)
+      used_after_drained.fetch_add(1);
+  };
   std::vector<std::thread> rings;
   for (std::uint32_t r = 0; r < ring_count; ++r)
     rings.emplace_back([&, r] {
       test::random_source random(seed + r);
       std::vector<generation_number> open;
       while (!stop.load(std::memory_order_relaxed)) {
-        if (open.size() < 4 && random.one_in(2)) {
+        if (open.size() < std::max<std::size_t>(open_max, 1) && (open_max == 0 || random.one_in(2))) {
           const auto e = gate.enter(ring_index{r});
-          used[e.generation.value & 1][r].value++;
+          use(r, e.generation);
           ++entered[r];
           open.push_back(e.generation);
         } else if (!open.empty()) {
-          used[open.back().value & 1][r].value++;
+          use(r, open.back());
           gate.leave(ring_index{r}, open.back());
           open.pop_back();
         }
-        if (random.one_in(64))
+        if (open_max > 0 && random.one_in(64))
           std::this_thread::yield();
       }
       for (const auto g : open) {
-        used[g.value & 1][r].value++;
+        use(r, g);
         gate.leave(ring_index{r}, g);
       }
     });
@@ -256,6 +266,7 @@ BOOST_AUTO_TEST_CASE(what_a_drained_generation_used_may_be_reused_at_once) {
     n = next->value;
     while (!gate.drained(generation_number{n - 1}))
       std::this_thread::yield();
+    drained_up_to.store(n - 1);
     collect(generation_number{n - 1});
   }
   stop = true;
@@ -267,6 +278,15 @@ BOOST_AUTO_TEST_CASE(what_a_drained_generation_used_may_be_reused_at_once) {
   for (const auto n : entered)
     expected += 2 * n;
   BOOST_TEST(collected == expected);
+  BOOST_TEST(used_after_drained.load() == 0u);
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(what_a_drained_generation_used_may_be_reused_at_once) {
+  const auto seed = test::seed_for("generation/reuse");
+  reuse_what_drained(seed, 4, 3000);
+  reuse_what_drained(seed, 0, 100000);
 }
 
 // Holds under load, with deadlines that rings enforce and releases racing them. Every request gets through although
