@@ -18,7 +18,9 @@ struct extent {
 
 // Extents of [offset, offset + length), contiguous, neighbours of one kind merged, at least one and at most
 // `extents_max`; they may end before the range does but never after it. Block devices and file systems without
-// SEEK_HOLE: one allocated extent. Beyond the end of the file: a hole. length > 0. io_failed.
+// SEEK_HOLE: one allocated extent. Beyond the end of the file: a hole. What is written or punched meanwhile may be
+// told either way, except that bytes which were there all along are never called a hole. Moves the position
+// of `fd`. length > 0, extents_max > 0 (1 for NBD_CMD_FLAG_REQ_ONE). io_failed.
 result<std::vector<extent>> extents_of(int fd, byte_offset offset, byte_count length, std::uint32_t extents_max);
 
 } // namespace gnomon::io

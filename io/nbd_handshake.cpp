@@ -4,51 +4,13 @@
 #include <utility>
 
 #include "config/text.hpp"
+#include "io/nbd_option.hpp"
 
 namespace gnomon::io {
 
 namespace {
 
-using nbd::option_reply;
-
-template <class Integer>
-void append(std::vector<std::byte>& to, Integer value) {
-  const std::size_t at = to.size();
-  to.resize(at + sizeof value);
-  nbd::store(to.data() + at, value);
-}
-
-void append_text(std::vector<std::byte>& to, std::string_view text) {
-  const auto bytes = std::as_bytes(std::span(text));
-  to.insert(to.end(), bytes.begin(), bytes.end());
-}
-
-// Takes fields off the front of an option's payload; a take that finds too little leaves nothing for the next ones.
-class reader {
-public:
-  explicit reader(std::span<const std::byte> data) : left_(data) {}
-  template <class Integer>
-  std::optional<Integer> number() {
-    if (left_.size() < sizeof(Integer))
-      return end();
-    const auto value = nbd::load<Integer>(left_.data());
-    left_ = left_.subspan(sizeof(Integer));
-    return value;
-  }
-  std::optional<std::string_view> text() { // a 32-bit length and as many bytes
-    const auto length = number<std::uint32_t>();
-    if (!length || *length > left_.size())
-      return end();
-    const std::string_view found{reinterpret_cast<const char*>(left_.data()), *length};
-    left_ = left_.subspan(*length);
-    return found;
-  }
-  std::size_t left() const { return left_.size(); }
-
-private:
-  std::nullopt_t end() { return left_ = {}, std::nullopt; }
-  std::span<const std::byte> left_;
-};
+using nbd::append, nbd::append_text, nbd::option_reply;
 
 option_reply reply_for(errc code) {
   switch (code) {
@@ -247,7 +209,7 @@ handshake_outcome handshake::export_name(payload data, std::vector<std::byte>& o
 
 handshake_outcome handshake::info_or_go(payload data, std::vector<std::byte>& output) {
   const auto again = handshake_outcome::need_more;
-  reader fields(data);
+  nbd::option_reader fields(data);
   const auto name = fields.text();
   const auto count = fields.number<std::uint16_t>();
   if (!name || !count || fields.left() != std::size_t{2} * *count)
@@ -348,7 +310,7 @@ void handshake::meta_context(payload data, std::vector<std::byte>& output) {
     context_export_.reset(); // what was agreed on before goes, also when this one fails
   if (!structured_ && !extended_)
     return refuse(output, option_reply::err_invalid, "negotiate structured replies first");
-  reader fields(data);
+  nbd::option_reader fields(data);
   const auto name = fields.text();
   const auto queries = fields.number<std::uint32_t>();
   if (!name || !queries)
