@@ -73,7 +73,9 @@ struct regressor {
 
 inline constexpr unsigned changepoints_max = 500;
 inline constexpr unsigned fourier_order_max = 200;
-inline constexpr arma::uword feature_columns_max = 1000; // seasonal, event and regressor columns together
+inline constexpr arma::uword feature_columns_max = 1000;     // seasonal, event and regressor columns together
+inline constexpr arma::uword design_elements_max = 1u << 28; // rows x columns of one fit: 2 GiB
+inline constexpr std::size_t events_max = 100'000;
 
 struct prophet_options {
   trend_growth growth = trend_growth::linear;
@@ -146,6 +148,7 @@ struct uncertainty_options {
   std::uint64_t seed = 1;
 };
 inline constexpr unsigned uncertainty_samples_max = 100'000;
+inline constexpr std::size_t quantile_levels_max = 100;
 
 struct component_forecast {
   std::string name;
