@@ -86,10 +86,19 @@ def wait_until(condition, limit, what, every=0.02):
 def run(argv, check=True, limit=600, **kwargs):
     """Runs a client to its end, output captured as text. With check, a failure shows what the client said."""
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
-                          timeout=limit, stdin=kwargs.pop("stdin", subprocess.DEVNULL), **kwargs)
+                          timeout=limit, stdin=kwargs.pop("stdin", subprocess.DEVNULL),
+                          preexec_fn=_die_with_parent, **kwargs)
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stdout[-1500:]}{done.stderr[-1500:]}")
     return done
+
+
+def size_text(size):
+    """A size as the config file spells it: in the largest unit that divides it."""
+    for unit, name in ((TiB, "TiB"), (GiB, "GiB"), (MiB, "MiB"), (KiB, "KiB")):
+        if size and size % unit == 0:
+            return f"{size // unit}{name}"
+    return f"{size}B"
 
 
 class StartFailed(AssertionError):
@@ -105,7 +114,7 @@ class Node:
 
     def __init__(self, volumes, name="alpha", folder=None, config=None, transports=("unix", "tcp"), cache="buffered"):
         if isinstance(volumes, dict):
-            volumes = [{"name": key, "size": size, "cache": cache} for key, size in volumes.items()]
+            volumes = [{"name": key, "size": size_text(size), "cache": cache} for key, size in volumes.items()]
         self.folder = folder or make_folder()
         self.config_path = os.path.join(self.folder, "node.json")
         self.log_path = os.path.join(self.folder, "log")
