@@ -19,7 +19,8 @@ result<asked> parse_asked(std::string_view message) {
       quoted = !quoted;
       inside = true;
     } else if (!quoted && (c == ' ' || c == '\t' || c == '\n')) {
-      if (inside) words.push_back(std::move(word));
+      if (inside)
+        words.push_back(std::move(word));
       word.clear();
       inside = false;
     } else {
@@ -27,9 +28,12 @@ result<asked> parse_asked(std::string_view message) {
       inside = true;
     }
   }
-  if (quoted) return fail(errc::invalid_argument, "a quotation is not closed");
-  if (inside) words.push_back(std::move(word));
-  if (words.empty()) return fail(errc::invalid_argument, "the message is empty; try \"help\"");
+  if (quoted)
+    return fail(errc::invalid_argument, "a quotation is not closed");
+  if (inside)
+    words.push_back(std::move(word));
+  if (words.empty())
+    return fail(errc::invalid_argument, "the message is empty; try \"help\"");
   asked out;
   out.verb = std::move(words.front());
   out.arguments.assign(std::make_move_iterator(words.begin() + 1), std::make_move_iterator(words.end()));
@@ -38,7 +42,8 @@ result<asked> parse_asked(std::string_view message) {
 
 std::string help_text(std::span<const ask_verb> verbs) {
   std::string out;
-  for (const auto& [usage, what] : verbs) out += fmt::format("{:<28} {}\n", usage, what);
+  for (const auto& [usage, what] : verbs)
+    out += fmt::format("{:<28} {}\n", usage, what);
   out += fmt::format("{:<28} {}\n", "report", "answers what the supervision tree asks: mailbox and activity");
   out += fmt::format("{:<28} {}\n", "kill", "ends the actor abruptly; its supervisor restarts it");
   out += fmt::format("{:<28} {}", "revive", "restarts it after its supervisor gave it up");
@@ -47,9 +52,10 @@ std::string help_text(std::span<const ask_verb> verbs) {
 
 tl::unexpected<error> unknown_verb(const asked& message, std::span<const ask_verb> verbs) {
   std::string known;
-  for (const auto& [usage, what] : verbs) known += std::string(usage.substr(0, usage.find(' '))) + ", ";
-  return fail(errc::invalid_argument, fmt::format("unknown message \"{}\"; there are: {}report, kill, revive, help",
-                                                  message.verb, known));
+  for (const auto& [usage, what] : verbs)
+    known += std::string(usage.substr(0, usage.find(' '))) + ", ";
+  return fail(errc::invalid_argument,
+              fmt::format("unknown message \"{}\"; there are: {}report, kill, revive, help", message.verb, known));
 }
 
 result<std::uint64_t> parse_number(std::string_view text, std::string_view what) {

@@ -12,13 +12,13 @@
 namespace gnomon::actors {
 
 struct asked {
-  std::string verb;                   // lower case as written
+  std::string verb; // lower case as written
   std::vector<std::string> arguments;
 };
 
 struct ask_verb {
-  std::string_view usage;             // "read OFFSET LENGTH"
-  std::string_view what;              // "reads bytes through the in-process door"
+  std::string_view usage; // "read OFFSET LENGTH"
+  std::string_view what;  // "reads bytes through the in-process door"
 };
 
 // invalid_argument: empty, longer than ask_text_max, or an unfinished quotation. "…" keeps spaces together.

@@ -20,7 +20,8 @@ std::string describe(const caf::error& reason);
 // A result as a handler's reply.
 template <class T>
 caf::result<T> reply_with(result<T> outcome) {
-  if (!outcome) return to_caf(outcome.error());
+  if (!outcome)
+    return to_caf(outcome.error());
   return std::move(*outcome);
 }
 

@@ -1,6 +1,6 @@
 // The bounded inbox into which the data plane reports (io::event): rings hold no actor handles, which would keep dead
-// incarnations alive and miss restarts. push() may be called from any thread and never blocks for long; one actor, the
-// event actor, peeks and pops. What a dead event actor had not popped is found by its next incarnation.
+// incarnations alive and miss restarts. push() may be called from any thread and never blocks for long; one actor,
+// the event actor, peeks and pops. What a dead event actor had not popped is found by its next incarnation.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// What is wrong with a node just now, in sentences for an operator; empty means healthy. One place for `gnomon status`
-// and /health. Reads the data plane, the catalogue and the tree directly, so that it works while actors are dead.
-// Any thread; blocks only on short locks.
+// What is wrong with a node just now, in sentences for an operator; empty means healthy. One place for `gnomon
+// status` and /health. Reads the data plane, the catalogue and the tree directly, so that it works while actors are
+// dead. Any thread; blocks only on short locks.
 #pragma once
 
 #include <string>

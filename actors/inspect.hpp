@@ -29,9 +29,9 @@ auto inspect(Inspector& f, volume_uuid& x) {
 
 namespace actors {
 
-// A double that is never NaN or infinite: CAF 0.17 packs doubles by repeated halving, so that one infinity in a message
-// hangs the network thread for ever. NaN becomes 0, an infinity the largest double of its sign; a peer that sends
-// something else is refused while the message is read.
+// A double that is never NaN or infinite: CAF 0.17 packs doubles by repeated halving, so that one infinity in a
+// message hangs the network thread for ever. NaN becomes 0, an infinity the largest double of its sign; a peer that
+// sends something else is refused while the message is read.
 class finite {
 public:
   finite() = default;

@@ -7,10 +7,12 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "actors/event_inbox.hpp"
 #include "actors/payloads.hpp"
+#include "actors/recordings.hpp"
 #include "actors/supervision_tree.hpp"
 #include "config/clock.hpp"
 #include "config/settings.hpp"
@@ -23,6 +25,8 @@ class catalogue;
 }
 
 namespace gnomon::actors {
+
+class local_door;
 
 // Names in the supervision tree.
 inline constexpr const char* registry_name = "registry";
@@ -44,17 +48,28 @@ struct node_facts {
 
 class node_context {
 public:
-  explicit node_context(const clock_source& clock = system_clock_source()) : clock(&clock), tree(clock) {}
+  explicit node_context(const clock_source& clock = system_clock_source())
+      : clock(&clock), tree(clock), recordings(clock) {}
 
   io::engine* engine = nullptr;
   store::catalogue* catalogue = nullptr;
+  local_door* door = nullptr; // none: no control socket (--nbd-stdio, tests)
   const clock_source* clock;
   supervision_tree tree;
   event_inbox inbox;
+  recording_table recordings;
   std::atomic<node_state> state{node_state::starting};
 
   std::shared_ptr<const settings> current_settings() const { return locked(settings_); }
-  void set_settings(settings s) { assign(settings_, std::make_shared<const settings>(std::move(s))); }
+  void set_settings(settings s) {
+    auto names = std::make_shared<std::unordered_set<volume_name>>();
+    for (const auto& volume : s.volumes)
+      names->insert(volume.name);
+    assign(configured_, std::shared_ptr<const std::unordered_set<volume_name>>(std::move(names)));
+    assign(settings_, std::make_shared<const settings>(std::move(s)));
+  }
+  // Names of the volumes that stand in the config.
+  std::shared_ptr<const std::unordered_set<volume_name>> configured() const { return locked(configured_); }
   // The latest rates; null before the first interval has passed.
   std::shared_ptr<const telemetry_snapshot> rates() const { return locked(rates_); }
   void set_rates(telemetry_snapshot s) { assign(rates_, std::make_shared<const telemetry_snapshot>(std::move(s))); }
@@ -80,6 +95,8 @@ private:
 
   mutable std::mutex mutex_;
   std::shared_ptr<const settings> settings_ = std::make_shared<const settings>();
+  std::shared_ptr<const std::unordered_set<volume_name>> configured_ =
+      std::make_shared<const std::unordered_set<volume_name>>();
   std::shared_ptr<const telemetry_snapshot> rates_;
   std::shared_ptr<const node_facts> facts_ = std::make_shared<const node_facts>();
   std::shared_ptr<const std::vector<std::string>> refused_ = std::make_shared<const std::vector<std::string>>();

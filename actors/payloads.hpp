@@ -14,13 +14,13 @@
 
 namespace gnomon::actors {
 
-inline constexpr std::size_t io_bytes_max = 1u << 20;          // data of one typed read or write
-inline constexpr std::size_t io_requests_max = 1024;           // typed requests in flight per volume actor
-inline constexpr std::size_t record_batch_max = 16'384;        // records per batch: about 400 KiB
-inline constexpr std::size_t recordings_max = 16;              // recordings at once
-inline constexpr std::size_t ask_text_max = 4096;              // length of an `ask` message
-inline constexpr std::chrono::seconds recording_idle_max{30};  // a client that stopped asking is gone
-inline constexpr std::chrono::milliseconds record_wait{1000};  // longest wait for the first record of a batch
+inline constexpr std::size_t io_bytes_max = 1u << 20;         // data of one typed read or write
+inline constexpr std::size_t io_requests_max = 1024;          // typed requests in flight per volume actor
+inline constexpr std::size_t record_batch_max = 16'384;       // records per batch: about 400 KiB
+inline constexpr std::size_t recordings_max = 16;             // recordings at once
+inline constexpr std::size_t ask_text_max = 4096;             // length of an `ask` message
+inline constexpr std::chrono::seconds recording_idle_max{30}; // a client that stopped asking is gone
+inline constexpr std::chrono::milliseconds record_wait{1000}; // longest wait for the first record of a batch
 
 inline std::int64_t to_microseconds(wall_time t) { return t.time_since_epoch().count(); }
 
@@ -44,8 +44,8 @@ auto inspect(Inspector& f, error_info& x) {
 // --- supervision
 
 struct actor_report {
-  std::uint64_t mailbox = 0;   // messages waiting behind this one
-  std::string activity;        // what it is doing, in a few words; may be empty
+  std::uint64_t mailbox = 0; // messages waiting behind this one
+  std::string activity;      // what it is doing, in a few words; may be empty
   friend bool operator==(const actor_report&, const actor_report&) = default;
 };
 template <class Inspector>
@@ -58,12 +58,12 @@ std::string_view to_string(actor_state state) noexcept;
 
 // One line of `gnomon actors`.
 struct actor_info {
-  std::string name;            // "volume/db"
-  std::string parent;          // empty: the root
-  std::uint64_t id = 0;        // CAF's id of the present incarnation, 0 while there is none
+  std::string name;     // "volume/db"
+  std::string parent;   // empty: the root
+  std::uint64_t id = 0; // CAF's id of the present incarnation, 0 while there is none
   actor_state state = actor_state::starting;
-  std::uint32_t restarts = 0;  // since the node started
-  bool answered = false;       // the report came in time; otherwise it is busy or stuck
+  std::uint32_t restarts = 0; // since the node started
+  bool answered = false;      // the report came in time; otherwise it is busy or stuck
   actor_report report;
   std::int64_t started_us = 0; // the present incarnation
   std::string last_error;      // why the last incarnation ended, empty if none did
@@ -130,7 +130,7 @@ struct volume_summary {
   bool shared = false;
   std::uint64_t connections = 0;
   std::int64_t deleted_until_us = 0;
-  std::string problem;         // why it is not served, or what failed; empty if all is well
+  std::string problem; // why it is not served, or what failed; empty if all is well
   friend bool operator==(const volume_summary&, const volume_summary&) = default;
 };
 template <class Inspector>
@@ -142,8 +142,8 @@ auto inspect(Inspector& f, volume_summary& x) {
 struct volume_details {
   volume_summary summary;
   std::string description;
-  std::string path;            // file or block device that holds it
-  bool from_config = false;    // made by the config file, not by `volume create`
+  std::string path;         // file or block device that holds it
+  bool from_config = false; // made by the config file, not by `volume create`
   std::int64_t created_us = 0;
   std::uint64_t generation = 0;
   std::uint64_t in_flight = 0; // requests now
@@ -159,9 +159,9 @@ auto inspect(Inspector& f, volume_details& x) {
 // What `gnomon volume create` asks for.
 struct volume_request {
   volume_name name;
-  byte_count size;             // external_path: 0 takes the size of what is there
+  byte_count size; // external_path: 0 takes the size of what is there
   std::string description;
-  std::string external_path;   // a block device or file to use; empty: a file in the data directory
+  std::string external_path; // a block device or file to use; empty: a file in the data directory
   cache_mode cache = cache_mode::buffered;
   bool read_only = false;
   bool shared = false;
@@ -178,7 +178,7 @@ struct connection_info {
   volume_name volume;
   instance_id instance;
   std::string peer;
-  byte_count size_seen;        // smaller than the volume: must reconnect to see the new size
+  byte_count size_seen; // smaller than the volume: must reconnect to see the new size
   bool read_only = false;
   std::int64_t since_us = 0;
   std::uint64_t requests = 0;
@@ -214,7 +214,7 @@ auto inspect(Inspector& f, apply_report& x) {
 struct step_completion {
   std::uint64_t operation = 0;
   error_info outcome;
-  volume_uuid volume;          // of a create: the new volume
+  volume_uuid volume; // of a create: the new volume
   friend bool operator==(const step_completion&, const step_completion&) = default;
 };
 template <class Inspector>
@@ -227,7 +227,7 @@ auto inspect(Inspector& f, step_completion& x) {
 // Rates of one kind of operation over the last interval.
 struct operation_rates {
   finite requests_per_second, bytes_per_second, errors_per_second;
-  finite p50_us, p99_us;       // end-to-end latency; 0 without requests
+  finite p50_us, p99_us; // end-to-end latency; 0 without requests
   friend bool operator==(const operation_rates&, const operation_rates&) = default;
 };
 template <class Inspector>
@@ -245,14 +245,15 @@ struct volume_rates {
 };
 template <class Inspector>
 auto inspect(Inspector& f, volume_rates& x) {
-  return f(caf::meta::type_name("volume_rates"), x.uuid, x.name, x.read, x.write, x.other, x.connections, x.in_flight);
+  return f(caf::meta::type_name("volume_rates"), x.uuid, x.name, x.read, x.write, x.other, x.connections,
+           x.in_flight);
 }
 
 struct ring_info {
   std::uint32_t index = 0;
   std::uint64_t connections = 0, requests = 0, buffer_bytes = 0;
-  finite cpu_fraction;         // of one core, over the last interval
-  finite requests_per_turn;    // how well requests are batched, over the last interval
+  finite cpu_fraction;      // of one core, over the last interval
+  finite requests_per_turn; // how well requests are batched, over the last interval
   friend bool operator==(const ring_info&, const ring_info&) = default;
 };
 template <class Inspector>
@@ -289,10 +290,10 @@ auto inspect(Inspector& f, recording_started& x) {
 }
 
 struct trace_record {
-  std::uint64_t time_ns = 0;   // since the node's boot
+  std::uint64_t time_ns = 0; // since the node's boot
   std::uint64_t offset_bytes = 0;
   std::uint32_t length_bytes = 0;
-  std::uint8_t operation = 0;  // io::operation
+  std::uint8_t operation = 0; // io::operation
   friend bool operator==(const trace_record&, const trace_record&) = default;
 };
 template <class Inspector>
@@ -323,11 +324,11 @@ struct node_status {
   std::uint64_t pid = 0;
   std::int64_t started_us = 0;
   std::string data_dir;
-  std::string previous_stop;            // "none", "clean", "process_crash", "machine_crash"
+  std::string previous_stop;                    // "none", "clean", "process_crash", "machine_crash"
   std::vector<std::string> nbd, cluster, admin; // endpoints really bound
   std::uint64_t volumes = 0, connections = 0, actors = 0;
-  std::vector<ring_info> rings;         // without rates
-  std::vector<std::string> problems;    // empty: healthy
+  std::vector<ring_info> rings;      // without rates
+  std::vector<std::string> problems; // empty: healthy
   friend bool operator==(const node_status&, const node_status&) = default;
 };
 template <class Inspector>

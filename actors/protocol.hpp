@@ -55,16 +55,17 @@ namespace gnomon::actors {
 // a request to a lost peer gets no error from CAF 0.17.
 namespace timeout {
 using std::chrono::seconds;
-inline constexpr seconds report{2};      // report, ask: answered from memory
-inline constexpr seconds query{5};       // status, list, show, who, top, actors
-inline constexpr seconds volume_io{60};  // read, write, flush, trim, zero: as long as a slow disk may take
-inline constexpr seconds catalogue{30};  // rename, clear, failed: one LMDB commit
+inline constexpr seconds report{2};          // report, ask: answered from memory
+inline constexpr seconds query{5};           // status, list, show, who, top, actors
+inline constexpr seconds volume_io{60};      // read, write, flush, trim, zero: as long as a slow disk may take
+inline constexpr seconds catalogue{30};      // rename, clear, failed: one LMDB commit
 inline constexpr seconds volume_change{120}; // create, resize, erase, undelete, fence: drains I/O, syncs files
-inline constexpr seconds apply{600};     // apply: all volumes of a config, with their files
-inline constexpr seconds record_next{10}; // next: waits up to record_wait for the first record
+inline constexpr seconds apply{600};         // apply: all volumes of a config, with their files
+inline constexpr seconds record_next{10};    // next: waits up to record_wait for the first record
 } // namespace timeout
 
-// --- every supervised actor -------------------------------------------------------------------------------------------
+// --- every supervised actor
+// -------------------------------------------------------------------------------------------
 
 using supervised_actor = caf::typed_actor<
     // Mailbox size and present activity. No answer within timeout::report means it is busy or stuck.
@@ -73,7 +74,8 @@ using supervised_actor = caf::typed_actor<
     // (`kill` and `revive` are not asked of the actor itself: see control_actor.)
     caf::replies_to<atom::ask, std::string>::with<std::string>>;
 
-// --- supervision ------------------------------------------------------------------------------------------------------
+// --- supervision
+// ------------------------------------------------------------------------------------------------------
 
 // Restarts its children (actors/supervisor.hpp). The children themselves stand in the supervision tree, not here.
 using supervisor_actor = supervised_actor::extend<
@@ -84,14 +86,16 @@ using supervisor_actor = supervised_actor::extend<
     // An operator, or time, gives a given-up child another chance.
     caf::reacts_to<atom::revive, std::string>>;
 
-// --- a volume ---------------------------------------------------------------------------------------------------------
+// --- a volume
+// ---------------------------------------------------------------------------------------------------------
 
 // The in-process door of one volume: a CAF program can use it without NBD. At most io_bytes_max per request and
 // io_requests_max at once; both lead to the same core as NBD, with the same guarantees.
 using volume_actor = supervised_actor::extend<
     // Bytes at an offset. out_of_range, io_failed, limit_reached.
     caf::replies_to<atom::read, byte_offset, byte_count>::with<io_data>,
-    // Answered once the data is in the page cache, or on stable storage if durable. no_space, io_failed, permission_denied.
+    // Answered once the data is in the page cache, or on stable storage if durable. no_space, io_failed,
+    // permission_denied.
     caf::replies_to<atom::write, byte_offset, io_data, write_durability>::with<atom::ok>,
     // Answered once every write answered before is on stable storage.
     caf::replies_to<atom::flush>::with<atom::ok>,
@@ -103,7 +107,8 @@ using volume_actor = supervised_actor::extend<
     // The data plane is done with a request. From a ring thread.
     caf::reacts_to<atom::completed, io_completion>>;
 
-// --- the registry (metadata) ------------------------------------------------------------------------------------------
+// --- the registry (metadata)
+// ------------------------------------------------------------------------------------------
 
 // Owns what volumes there should be (the catalogue) and makes the data plane and the volume actors agree with it.
 // A volume is named by its name or its uuid. One change per volume at a time: others get `busy`.
@@ -136,7 +141,8 @@ using registry_actor = supervised_actor::extend<
     // Look at every volume again: purges what was deleted long ago, repairs what differs. From itself.
     caf::reacts_to<atom::tick>>;
 
-// --- events, telemetry, recorder --------------------------------------------------------------------------------------
+// --- events, telemetry, recorder
+// --------------------------------------------------------------------------------------
 
 // Drains the bounded inbox the rings report into (actors/event_inbox.hpp).
 using event_actor = supervised_actor::extend<
@@ -144,9 +150,8 @@ using event_actor = supervised_actor::extend<
     caf::reacts_to<atom::drain>>;
 
 // Turns the engine's counters into rates and quantiles once a second.
-using telemetry_actor = supervised_actor::extend<
-    caf::replies_to<atom::top>::with<telemetry_snapshot>,
-    caf::reacts_to<atom::tick>>;
+using telemetry_actor =
+    supervised_actor::extend<caf::replies_to<atom::top>::with<telemetry_snapshot>, caf::reacts_to<atom::tick>>;
 
 // `gnomon record`: the client pulls, so that a slow one loses records instead of memory. A recording whose client has
 // not asked for recording_idle_max is stopped. At most recordings_max at once.
@@ -156,10 +161,10 @@ using recorder_actor = supervised_actor::extend<
     // At most record_batch_max records; an empty batch after record_wait without any.
     caf::replies_to<atom::next, recording_number>::with<record_batch>,
     // Ends it: the last records may take several batches, `finished` is on the last.
-    caf::replies_to<atom::stop, recording_number>::with<record_batch>,
-    caf::reacts_to<atom::tick>>;
+    caf::replies_to<atom::stop, recording_number>::with<record_batch>, caf::reacts_to<atom::tick>>;
 
-// --- the local control door -------------------------------------------------------------------------------------------
+// --- the local control door
+// -------------------------------------------------------------------------------------------
 
 // What `gnomon` talks to. Published on DATA_DIR/control.sock (actors/local_door.hpp), mode 0600. It forwards to the
 // actor that owns the answer; an actor that is being restarted answers `unavailable`.
@@ -168,8 +173,8 @@ using control_actor = supervised_actor::extend<
     caf::replies_to<atom::status>::with<node_status>,
     // The live supervision tree, parents before children.
     caf::replies_to<atom::actors>::with<std::vector<actor_info>>,
-    // A message in words to an actor by its name in the tree ("volume/db", "registry"). Besides the actor's own words:
-    // `kill` ends it abruptly (its supervisor restarts it), `revive` restarts one that was given up.
+    // A message in words to an actor by its name in the tree ("volume/db", "registry"). Besides the actor's own
+    // words: `kill` ends it abruptly (its supervisor restarts it), `revive` restarts one that was given up.
     caf::replies_to<atom::ask, std::string, std::string>::with<std::string>,
     caf::replies_to<atom::top>::with<telemetry_snapshot>,
     // As at the registry.
@@ -191,7 +196,8 @@ using control_actor = supervised_actor::extend<
 
 } // namespace gnomon::actors
 
-// --- registration -----------------------------------------------------------------------------------------------------
+// --- registration
+// -----------------------------------------------------------------------------------------------------
 
 CAF_BEGIN_TYPE_ID_BLOCK(gnomon, caf::first_custom_type_id)
 CAF_ADD_TYPE_ID(gnomon, (gnomon::byte_offset))

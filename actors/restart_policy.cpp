@@ -6,7 +6,8 @@
 namespace gnomon::actors {
 
 std::optional<std::chrono::milliseconds> restart_tracker::on_death(boot_time now, double random) {
-  while (!deaths_.empty() && now - deaths_.front() > policy_.window) deaths_.pop_front();
+  while (!deaths_.empty() && now - deaths_.front() > policy_.window)
+    deaths_.pop_front();
   deaths_.push_back(now);
   if (deaths_.size() > policy_.restarts_max) {
     deaths_.pop_front();

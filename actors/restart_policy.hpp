@@ -16,10 +16,10 @@ struct restart_policy {
   std::chrono::milliseconds backoff_first{100}; // before the first restart of a row
   std::chrono::milliseconds backoff_max{10'000};
   double backoff_factor = 2.0;
-  double jitter = 0.2;                          // each wait is changed by up to +-20 %, so that many do not march in step
-  std::uint32_t restarts_max = 5;               // within the window; one death more and the supervisor gives up
+  double jitter = 0.2;            // each wait is changed by up to +-20 %, so that many do not march in step
+  std::uint32_t restarts_max = 5; // within the window; one death more and the supervisor gives up
   std::chrono::seconds window{60};
-  std::chrono::seconds revive_after{300};       // a given-up child gets another chance after this
+  std::chrono::seconds revive_after{300}; // a given-up child gets another chance after this
 };
 
 class restart_tracker {

@@ -16,8 +16,10 @@ supervision_tree::supervision_tree(const clock_source& clock, std::uint64_t jitt
 result<void> supervision_tree::add(child_spec spec) {
   std::lock_guard lock(mutex_);
   if (entries_.size() >= tree_size_max)
-    return fail(errc::limit_reached, "actor " + spec.name + ": the node has " + std::to_string(tree_size_max) + " actors");
-  if (entries_.contains(spec.name)) return fail(errc::already_exists, "actor " + spec.name + " exists already");
+    return fail(errc::limit_reached,
+                "actor " + spec.name + ": the node has " + std::to_string(tree_size_max) + " actors");
+  if (entries_.contains(spec.name))
+    return fail(errc::already_exists, "actor " + spec.name + " exists already");
   entry made;
   made.tracker = restart_tracker(spec.policy);
   auto name = spec.name;
@@ -29,9 +31,11 @@ result<void> supervision_tree::add(child_spec spec) {
 result<caf::actor> supervision_tree::remove(std::string_view name) {
   std::lock_guard lock(mutex_);
   const auto found = entries_.find(name);
-  if (found == entries_.end()) return fail(errc::not_found, "there is no actor " + std::string(name));
+  if (found == entries_.end())
+    return fail(errc::not_found, "there is no actor " + std::string(name));
   auto handle = found->second.handle;
-  if (handle) names_.erase(handle.id());
+  if (handle)
+    names_.erase(handle.id());
   entries_.erase(found);
   return handle;
 }
@@ -39,12 +43,15 @@ result<caf::actor> supervision_tree::remove(std::string_view name) {
 result<void> supervision_tree::rename(std::string_view name, std::string new_name) {
   std::lock_guard lock(mutex_);
   const auto found = entries_.find(name);
-  if (found == entries_.end()) return fail(errc::not_found, "there is no actor " + std::string(name));
-  if (entries_.contains(new_name)) return fail(errc::already_exists, "actor " + new_name + " exists already");
+  if (found == entries_.end())
+    return fail(errc::not_found, "there is no actor " + std::string(name));
+  if (entries_.contains(new_name))
+    return fail(errc::already_exists, "actor " + new_name + " exists already");
   auto node = entries_.extract(found);
   node.key() = new_name;
   node.mapped().spec.name = new_name;
-  if (node.mapped().handle) names_[node.mapped().handle.id()] = new_name;
+  if (node.mapped().handle)
+    names_[node.mapped().handle.id()] = new_name;
   entries_.insert(std::move(node));
   return {};
 }
@@ -69,11 +76,12 @@ bool supervision_tree::contains(std::string_view name) const {
 std::vector<std::string> supervision_tree::to_start(std::string_view parent) const {
   std::lock_guard lock(mutex_);
   std::vector<std::string> out;
-  if (stopping_) return out;
+  if (stopping_)
+    return out;
   const auto now = clock_.boot_now();
   for (const auto& [name, child] : entries_)
-    if (child.spec.parent == parent &&
-        (child.state == actor_state::starting || (child.state == actor_state::backing_off && child.restart_at <= now)))
+    if (child.spec.parent == parent && (child.state == actor_state::starting ||
+                                        (child.state == actor_state::backing_off && child.restart_at <= now)))
       out.push_back(name);
   return out;
 }
@@ -82,7 +90,8 @@ std::vector<std::pair<std::string, caf::actor>> supervision_tree::running(std::s
   std::lock_guard lock(mutex_);
   std::vector<std::pair<std::string, caf::actor>> out;
   for (const auto& [name, child] : entries_)
-    if (child.spec.parent == parent && child.state == actor_state::running) out.emplace_back(name, child.handle);
+    if (child.spec.parent == parent && child.state == actor_state::running)
+      out.emplace_back(name, child.handle);
   return out;
 }
 
@@ -102,8 +111,10 @@ caf::actor supervision_tree::spawn(std::string_view name, caf::actor_system& sys
   {
     std::lock_guard lock(mutex_);
     const auto found = entries_.find(name);
-    if (stopping_ || found == entries_.end() || found->second.handle) return {};
-    if (found->second.state != actor_state::starting && found->second.state != actor_state::backing_off) return {};
+    if (stopping_ || found == entries_.end() || found->second.handle)
+      return {};
+    if (found->second.state != actor_state::starting && found->second.state != actor_state::backing_off)
+      return {};
     make = found->second.spec.spawn;
   }
   auto handle = make(system); // outside the lock: a child's first steps may ask the tree
@@ -126,9 +137,11 @@ death_decision supervision_tree::on_death(std::string_view parent, const caf::ac
                                           const caf::error& reason) {
   std::lock_guard lock(mutex_);
   const auto named = names_.find(source.id());
-  if (named == names_.end()) return {};
+  if (named == names_.end())
+    return {};
   const auto found = entries_.find(named->second);
-  if (found == entries_.end() || found->second.spec.parent != parent) return {};
+  if (found == entries_.end() || found->second.spec.parent != parent)
+    return {};
   names_.erase(named);
   auto& child = found->second;
   child.handle = nullptr;
@@ -157,7 +170,8 @@ death_decision supervision_tree::on_death(std::string_view parent, const caf::ac
 result<void> supervision_tree::revive(std::string_view name) {
   std::lock_guard lock(mutex_);
   const auto found = entries_.find(name);
-  if (found == entries_.end()) return fail(errc::not_found, "there is no actor " + std::string(name));
+  if (found == entries_.end())
+    return fail(errc::not_found, "there is no actor " + std::string(name));
   if (found->second.state != actor_state::given_up)
     return fail(errc::busy, "actor " + std::string(name) + " is not given up: it is " +
                                 std::string(to_string(found->second.state)));
@@ -191,14 +205,16 @@ void supervision_tree::list_children(std::string_view parent,
     info.started_us = child.handle ? child.started_us : 0;
     info.last_error = child.last_error;
     out.push_back(std::move(info));
-    if (!child.spec.name.empty()) list_children(child.spec.name, children, out);
+    if (!child.spec.name.empty())
+      list_children(child.spec.name, children, out);
   }
 }
 
 std::vector<actor_info> supervision_tree::list() const {
   std::lock_guard lock(mutex_);
   std::multimap<std::string_view, const entry*> children;
-  for (const auto& [name, child] : entries_) children.emplace(child.spec.parent, &child);
+  for (const auto& [name, child] : entries_)
+    children.emplace(child.spec.parent, &child);
   std::vector<actor_info> out;
   out.reserve(entries_.size());
   list_children("", children, out);
@@ -209,7 +225,8 @@ std::vector<std::string> supervision_tree::given_up() const {
   std::lock_guard lock(mutex_);
   std::vector<std::string> out;
   for (const auto& [name, child] : entries_)
-    if (child.state == actor_state::given_up) out.push_back(name);
+    if (child.state == actor_state::given_up)
+      out.push_back(name);
   return out;
 }
 
@@ -221,22 +238,28 @@ std::size_t supervision_tree::size() const {
 std::uint64_t supervision_tree::restarts_total() const {
   std::lock_guard lock(mutex_);
   std::uint64_t total = 0;
-  for (const auto& [name, child] : entries_) total += child.tracker.restarts();
+  for (const auto& [name, child] : entries_)
+    total += child.tracker.restarts();
   return total;
 }
 
-void tell_parent(const supervision_tree& tree, std::string_view name) {
-  const auto parent = tree.parent_of(name);
-  if (const auto supervisor = tree.find_as<supervisor_actor>(parent)) caf::anon_send(supervisor, atom::adopt_v);
+void tell_supervisor(const supervision_tree& tree, std::string_view name) {
+  if (const auto supervisor = tree.find_as<supervisor_actor>(name))
+    caf::anon_send(supervisor, atom::adopt_v);
 }
 
 std::string_view to_string(actor_state state) noexcept {
   switch (state) {
-  case actor_state::starting: return "starting";
-  case actor_state::running: return "running";
-  case actor_state::backing_off: return "backing off";
-  case actor_state::given_up: return "given up";
-  case actor_state::stopped: return "stopped";
+  case actor_state::starting:
+    return "starting";
+  case actor_state::running:
+    return "running";
+  case actor_state::backing_off:
+    return "backing off";
+  case actor_state::given_up:
+    return "given up";
+  case actor_state::stopped:
+    return "stopped";
   }
   return "unknown";
 }

@@ -39,7 +39,7 @@ enum class verdict { ignore, restart_later, give_up };
 struct death_decision {
   verdict what = verdict::ignore;
   std::string child;
-  std::chrono::milliseconds wait{0}; // restart_later
+  std::chrono::milliseconds wait{0};    // restart_later
   std::chrono::seconds revive_after{0}; // give_up
 };
 
@@ -48,7 +48,7 @@ public:
   explicit supervision_tree(const clock_source& clock = system_clock_source(), std::uint64_t jitter_seed = 0);
   supervision_tree(const supervision_tree&) = delete;
 
-  // already_exists, limit_reached. The parent must be told to adopt (see tell_parent).
+  // already_exists, limit_reached. The parent must be told to adopt (see tell_supervisor).
   result<void> add(child_spec spec);
   // Ends the child's supervision and returns its present incarnation, if any, for the caller to end. not_found.
   result<caf::actor> remove(std::string_view name);
@@ -65,7 +65,8 @@ public:
 
   // Children of `parent` that should be started now: never started, or their backoff has passed.
   std::vector<std::string> to_start(std::string_view parent) const;
-  // Children of `parent` that run (to be monitored by a new supervisor), and those in backoff with what is left of it.
+  // Children of `parent` that run (to be monitored by a new supervisor), and those in backoff with what is left of
+  // it.
   std::vector<std::pair<std::string, caf::actor>> running(std::string_view parent) const;
   std::vector<std::pair<std::string, std::chrono::milliseconds>> waiting(std::string_view parent) const;
 
@@ -108,8 +109,7 @@ private:
   bool stopping_ = false;
 };
 
-// Tells the supervisor of `name` that its list of children has changed. No effect while that supervisor is down: it
-// adopts when it is back.
-void tell_parent(const supervision_tree& tree, std::string_view name);
+// Tells a supervisor that its list of children has changed. No effect while it is down: it adopts when it is back.
+void tell_supervisor(const supervision_tree& tree, std::string_view name);
 
 } // namespace gnomon::actors

@@ -3,8 +3,8 @@
 #include <mutex>
 
 #include <caf/actor_system.hpp>
-#include <caf/stateful_actor.hpp>
 #include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
 #include "actors/ask.hpp"
@@ -20,23 +20,28 @@ void supervisor_state::start(supervision_tree* t, std::string own_name) {
   tree = t;
   own = std::move(own_name);
   // Children that the former incarnation started run on: their deaths are ours to repair from now on.
-  for (const auto& [child, handle] : tree->running(own)) self->monitor(handle);
-  for (const auto& [child, wait] : tree->waiting(own)) self->delayed_send(self, wait, atom::restart_v, child);
+  for (const auto& [child, handle] : tree->running(own))
+    self->monitor(handle);
+  for (const auto& [child, wait] : tree->waiting(own))
+    self->delayed_send(self, wait, atom::restart_v, child);
   adopt();
 }
 
 void supervisor_state::adopt() {
-  for (const auto& child : tree->to_start(own)) start_child(child);
+  for (const auto& child : tree->to_start(own))
+    start_child(child);
 }
 
 void supervisor_state::start_child(const std::string& child) {
-  if (const auto handle = tree->spawn(child, self->system())) self->monitor(handle);
+  if (const auto handle = tree->spawn(child, self->system()))
+    self->monitor(handle);
 }
 
 void supervisor_state::on_down(const caf::down_msg& down) {
   const auto decision = tree->on_death(own, down.source, down.reason);
   switch (decision.what) {
-  case verdict::ignore: return;
+  case verdict::ignore:
+    return;
   case verdict::restart_later:
     log::warning("actor {} ended ({}); restarting it in {} ms", decision.child, describe(down.reason),
                  decision.wait.count());
@@ -52,12 +57,20 @@ void supervisor_state::on_down(const caf::down_msg& down) {
 
 caf::result<std::string> supervisor_state::ask(const std::string& message) {
   const auto parsed = parse_asked(message);
-  if (!parsed) return to_caf(parsed.error());
-  if (parsed->verb == "help") return help_text(verbs);
-  if (parsed->verb != "children") return to_caf(unknown_verb(*parsed, verbs).value());
+  if (!parsed)
+    return to_caf(parsed.error());
+  if (parsed->verb == "help")
+    return help_text(verbs);
+  if (parsed->verb != "children")
+    return to_caf(unknown_verb(*parsed, verbs).value());
   std::string out;
-  for (const auto& [child, handle] : tree->running(own)) out += child + "\n";
+  for (const auto& [child, handle] : tree->running(own))
+    out += child + "\n";
   return out;
+}
+
+caf::actor spawn_supervisor(caf::actor_system& system, supervision_tree* tree, std::string own_name) {
+  return caf::actor_cast<caf::actor>(system.spawn(supervisor, tree, std::move(own_name)));
 }
 
 supervisor_actor::behavior_type supervisor(supervisor_actor::stateful_pointer<supervisor_state> self,
@@ -73,12 +86,14 @@ supervisor_actor::behavior_type supervisor(supervisor_actor::stateful_pointer<su
       [self](atom::adopt) { self->state.adopt(); },
       [self](atom::restart, const std::string& child) { self->state.start_child(child); },
       [self](atom::revive, const std::string& child) {
-        if (self->state.tree->revive(child)) self->state.start_child(child);
+        if (self->state.tree->revive(child))
+          self->state.start_child(child);
       },
   };
 }
 
-// --- the root ---------------------------------------------------------------------------------------------------------
+// --- the root
+// ---------------------------------------------------------------------------------------------------------
 
 struct root_guard::shared {
   std::mutex mutex;
@@ -105,12 +120,14 @@ std::optional<std::chrono::milliseconds> root_guard::check() {
       // There is nobody above: it is tried again for ever, slowly.
       log::error("the root supervisor ended too often ({}); restarting it once more. The data plane serves on",
                  describe(reason));
-      if (const auto revived = tree_.revive(decision.child); !revived) log::error("{}", revived.error().to_string());
+      if (const auto revived = tree_.revive(decision.child); !revived)
+        log::error("{}", revived.error().to_string());
     }
   }
   for (const auto& name : tree_.to_start("")) {
     const auto root = tree_.spawn(name, system_);
-    if (!root) continue;
+    if (!root)
+      continue;
     auto state = shared_;
     root->attach_functor([state, address = root.address()](const caf::error& reason) {
       {
@@ -121,7 +138,8 @@ std::optional<std::chrono::milliseconds> root_guard::check() {
     });
   }
   const auto waiting = tree_.waiting("");
-  if (waiting.empty()) return std::nullopt;
+  if (waiting.empty())
+    return std::nullopt;
   return waiting.front().second;
 }
 

@@ -1,9 +1,9 @@
-// A supervisor actor: starts the children that the supervision tree lists under its name, monitors them, restarts what
-// dies with backoff, and gives up after too many deaths in a window. It owns nothing: a supervisor that dies is
+// A supervisor actor: starts the children that the supervision tree lists under its name, monitors them, restarts
+// what dies with backoff, and gives up after too many deaths in a window. It owns nothing: a supervisor that dies is
 // replaced by one that adopts the living children.
 //
-// Giving up does not end the supervisor itself, as it would in Erlang. The data plane serves on without any actor, and
-// siblings are independent: taking all down would only make a bad telemetry actor everybody's problem. Instead it
+// Giving up does not end the supervisor itself, as it would in Erlang. The data plane serves on without any actor,
+// and siblings are independent: taking all down would only make a bad telemetry actor everybody's problem. Instead it
 // escalates to the operator - the log, `gnomon actors`, /health 503 - and tries again after `revive_after`.
 #pragma once
 
@@ -31,11 +31,12 @@ struct supervisor_state {
   const char* name = "supervisor";
 };
 
+caf::actor spawn_supervisor(caf::actor_system& system, supervision_tree* tree, std::string own_name);
 supervisor_actor::behavior_type supervisor(supervisor_actor::stateful_pointer<supervisor_state> self,
                                            supervision_tree* tree, std::string own_name);
 
-// Restarts the root supervisor: the one place where supervision ends and a plain thread, the daemon's main loop, begins.
-// Not thread-safe, except that `on_root_down` is called from wherever the root died.
+// Restarts the root supervisor: the one place where supervision ends and a plain thread, the daemon's main loop,
+// begins. Not thread-safe, except that `on_root_down` is called from wherever the root died.
 class root_guard {
 public:
   // `on_root_down` must not block; it makes the owner's loop call check().

@@ -16,9 +16,10 @@ system_config::system_config(networking network) {
   std::istringstream nothing;
   parse(string_list{}, nothing);
   add_message_types<caf::id_block::gnomon>();
-  add_error_category(caf::atom("gnomon"), [](std::uint8_t code, caf::atom_value category, const caf::message& context) {
-    return from_caf(caf::error{code, category, context}).to_string();
-  });
+  add_error_category(caf::atom("gnomon"),
+                     [](std::uint8_t code, caf::atom_value category, const caf::message& context) {
+                       return from_caf(caf::error{code, category, context}).to_string();
+                     });
 
   // One shared queue: idle workers sleep on a condition variable until there is work. CAF's default, work stealing,
   // lets them poll with pauses of up to 10 ms: wake-ups on an idle node, and 250 instead of 47 us for a remote
@@ -27,7 +28,8 @@ system_config::system_config(networking network) {
   set("scheduler.max-threads", static_cast<std::size_t>(std::clamp(std::thread::hardware_concurrency(), 2u, 4u)));
   // A flooded actor lets others run after this many messages.
   set("scheduler.max-throughput", std::size_t{100});
-  if (network == networking::none) return;
+  if (network == networking::none)
+    return;
 
   load<caf::io::middleman>();
   // Both are off by default: a peer that was stopped (SIGSTOP) or cut off would never be noticed.

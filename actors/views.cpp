@@ -1,5 +1,7 @@
 #include "actors/views.hpp"
 
+#include "actors/volume_plan.hpp"
+
 #include <cstring>
 
 #include <fmt/format.h>
@@ -37,16 +39,18 @@ volume_summary summary_of(const store::volume_record& record, const std::optiona
 
 volume_summary summary_of(const node_context& node, const store::volume_record& record) {
   const auto counters = node.engine->counters(record.uuid);
-  return summary_of(record, node.engine->status(record.uuid), counters ? counters->connections : 0,
-                    node.current_settings()->undelete_for);
+  auto out = summary_of(record, node.engine->status(record.uuid), counters ? counters->connections : 0,
+                        node.current_settings()->undelete_for);
+  if (out.state == volume_state::not_serving && !is_wanted(record, *node.configured()))
+    out.problem = "it went from the config; its data stays";
+  return out;
 }
 
 volume_details details_of(const node_context& node, const store::volume_record& record) {
   const auto status = node.engine->status(record.uuid);
   const auto counters = node.engine->counters(record.uuid);
   volume_details out;
-  out.summary = summary_of(record, status, counters ? counters->connections : 0,
-                           node.current_settings()->undelete_for);
+  out.summary = summary_of(node, record);
   out.description = record.description;
   out.path = node.catalogue->data_path(record);
   out.from_config = record.origin == store::volume_origin::config;
@@ -55,7 +59,8 @@ volume_details details_of(const node_context& node, const store::volume_record& 
     out.generation = status->generation.value;
     out.writers = status->writers;
   }
-  if (counters) out.in_flight = counters->in_flight;
+  if (counters)
+    out.in_flight = counters->in_flight;
   return out;
 }
 
@@ -74,7 +79,8 @@ connection_info info_of(const io::connection_status& connection, const volume_na
 
 std::vector<connection_info> connections_of(const node_context& node, volume_uuid uuid, const volume_name& name) {
   std::vector<connection_info> out;
-  for (const auto& connection : node.engine->connections(uuid)) out.push_back(info_of(connection, name));
+  for (const auto& connection : node.engine->connections(uuid))
+    out.push_back(info_of(connection, name));
   return out;
 }
 
@@ -95,41 +101,52 @@ io::volume_spec spec_of(const store::volume_record& record, std::string path) {
 std::string to_text(const volume_summary& volume) {
   auto out = fmt::format("{}  {}  {} bytes  {}", volume.name.value, volume.uuid.to_string(), volume.size.value,
                          to_string(volume.state));
-  if (volume.read_only) out += "  read-only";
-  if (volume.shared) out += "  shared";
+  if (volume.read_only)
+    out += "  read-only";
+  if (volume.shared)
+    out += "  shared";
   out += fmt::format("  {} connections", volume.connections);
-  if (!volume.problem.empty()) out += "  (" + volume.problem + ")";
+  if (!volume.problem.empty())
+    out += "  (" + volume.problem + ")";
   return out;
 }
 
 std::string to_text(const volume_details& volume) {
   auto out = to_text(volume.summary);
   out += fmt::format("\npath {}\ngeneration {}, {} in flight", volume.path, volume.generation, volume.in_flight);
-  for (const auto& writer : volume.writers) out += "\nwriter " + writer.value;
+  for (const auto& writer : volume.writers)
+    out += "\nwriter " + writer.value;
   return out;
 }
 
 result<store::volume_record> resolve(const store::catalogue& catalogue, const volume_ref& ref, list_filter where) {
-  if (ref.text.empty()) return fail(errc::invalid_argument, "a volume's name or uuid is expected");
+  if (ref.text.empty())
+    return fail(errc::invalid_argument, "a volume's name or uuid is expected");
   if (ref.text.size() > volume_name_length_max)
-    return fail(errc::invalid_argument, fmt::format("a volume's name has at most {} characters", volume_name_length_max));
+    return fail(errc::invalid_argument,
+                fmt::format("a volume's name has at most {} characters", volume_name_length_max));
   const auto uuid = volume_uuid::parse(ref.text);
   if (where != list_filter::deleted) {
-    if (auto named = catalogue.find(volume_name{ref.text})) return *named;
+    if (auto named = catalogue.find(volume_name{ref.text}))
+      return *named;
     if (uuid)
-      if (auto found = catalogue.find(*uuid)) return *found;
+      if (auto found = catalogue.find(*uuid))
+        return *found;
   }
   if (where != list_filter::present) {
     std::optional<store::volume_record> match;
     for (auto& record : catalogue.list_deleted()) {
-      if (uuid && record.uuid == *uuid) return record;
-      if (record.name.value != ref.text) continue;
+      if (uuid && record.uuid == *uuid)
+        return record;
+      if (record.name.value != ref.text)
+        continue;
       if (match)
         return fail(errc::invalid_argument,
                     fmt::format("several deleted volumes were called {}: name one by its uuid", ref.text));
       match = std::move(record);
     }
-    if (match) return *match;
+    if (match)
+      return *match;
     return fail(errc::not_found, fmt::format("there is no deleted volume {}", ref.text));
   }
   return fail(errc::not_found, fmt::format("there is no volume {}", ref.text));

@@ -1,5 +1,5 @@
-// How records and statuses look in messages and as text: pure conversions from the store's and the data plane's structs
-// to payloads. Any thread.
+// How records and statuses look in messages and as text: pure conversions from the store's and the data plane's
+// structs to payloads. Any thread.
 #pragma once
 
 #include <optional>

@@ -1,6 +1,7 @@
 // A volume's actor: the in-process door (typed read, write, flush, trim, zero, status). It owns the requests it has
-// submitted and nothing else: the core belongs to the data plane, so a volume actor can die at any time. Its unanswered
-// requests get `unavailable` then (their outcome is unknown); the next incarnation starts with a clean slate.
+// submitted and nothing else: the core belongs to the data plane, so a volume actor can die at any time. Its
+// unanswered requests get `unavailable` then (their outcome is unknown); the next incarnation starts with a clean
+// slate.
 #pragma once
 
 #include <unordered_map>
@@ -40,6 +41,7 @@ private:
   result<std::uint64_t> start(io::local_request request);
 };
 
+caf::actor spawn_volume(caf::actor_system& system, node_context* node, volume_uuid uuid);
 volume_actor::behavior_type volume(volume_actor::stateful_pointer<volume_actor_state> self, node_context* node,
                                    volume_uuid uuid);
 

@@ -1,0 +1,33 @@
+// The admin HTTP door: GET /metrics (Prometheus) and GET /health (200 or 503, JSON with the reasons), on a few
+// threads of its own with cpp-httplib. It reads the node's context and asks no actor, so that it answers while actors
+// are dead. Nothing here changes the node; there is no authentication, so it belongs on a loopback or management
+// address.
+#pragma once
+
+#include <memory>
+
+#include "actors/node_context.hpp"
+#include "config/settings.hpp"
+
+namespace gnomon::actors {
+
+inline constexpr std::size_t admin_threads = 4;
+inline constexpr std::size_t admin_payload_max = 64 * 1024;       // of a request's body
+inline constexpr std::size_t admin_keep_alive_requests_max = 100; // per connection
+inline constexpr std::chrono::seconds admin_io_timeout{5}; // per read and write; also between kept-alive requests
+
+class admin_door {
+public:
+  // Binds and serves. unsupported: a Unix socket (the library has none); busy: the address is taken.
+  static result<std::unique_ptr<admin_door>> open(const node_context& node, const endpoint& where);
+  ~admin_door(); // stops and joins
+  const endpoint& bound() const noexcept { return bound_; }
+
+private:
+  struct impl;
+  admin_door(std::unique_ptr<impl> i, endpoint bound);
+  std::unique_ptr<impl> impl_;
+  endpoint bound_;
+};
+
+} // namespace gnomon::actors

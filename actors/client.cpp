@@ -1,0 +1,130 @@
+#include "actors/client.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/scoped_actor.hpp>
+
+#include "actors/error_message.hpp"
+#include "actors/local_door.hpp"
+#include "actors/protocol.hpp"
+#include "actors/system_config.hpp"
+
+namespace gnomon::actors {
+
+struct client::impl {
+  explicit impl(std::string socket_path)
+      : path(std::move(socket_path)), config(networking::local_door), system(config), self(system),
+        middleman(spawn_unix_middleman(system)) {}
+  ~impl() { self->send_exit(middleman, caf::exit_reason::kill); }
+
+  // A new handshake. Each has a number of its own, so that CAF does not answer from its cache of former ones.
+  result<void> shake_hands() {
+    result<void> outcome;
+    control = nullptr;
+    self->request(middleman, door_timeout, caf::connect_atom_v, path, ++handshakes)
+        .receive(
+            [&](caf::node_id&, caf::strong_actor_ptr& found, std::set<std::string>& offered) {
+              if (!found)
+                outcome = fail(errc::unavailable, path + ": the node serves no control actor just now");
+              else if (!system.assignable(offered, system.message_types<control_actor>()))
+                outcome = fail(errc::unsupported,
+                               path + ": the node speaks another version of the protocol; use its own gnomon");
+              else
+                control = caf::actor_cast<control_actor>(std::move(found));
+            },
+            [&](const caf::error& reason) {
+              auto why = from_caf(reason);
+              if (why.os_errno == ENOENT || why.os_errno == ECONNREFUSED)
+                why = {errc::unavailable, "no node is running there (" + why.message + ")", why.os_errno};
+              outcome = tl::unexpected(std::move(why));
+            });
+    return outcome;
+  }
+
+  template <class Reply, class... Ts>
+  result<Reply> request(std::chrono::seconds patience, const Ts&... message) {
+    if (!control) {
+      if (auto again = shake_hands(); !again)
+        return tl::unexpected(again.error());
+    }
+    result<Reply> outcome = fail(errc::internal, "no reply");
+    self->request(control, patience, message...)
+        .receive([&](Reply& reply) { outcome = std::move(reply); },
+                 [&](const caf::error& reason) { outcome = tl::unexpected(from_caf(reason)); });
+    return outcome;
+  }
+
+  std::string path;
+  system_config config;
+  caf::actor_system system;
+  caf::scoped_actor self;
+  caf::io::middleman_actor middleman;
+  control_actor control;
+  std::uint16_t handshakes = 0;
+};
+
+client::client(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
+client::~client() = default;
+
+result<std::unique_ptr<client>> client::connect(std::string socket_path) {
+  std::unique_ptr<client> made(new client(std::make_unique<impl>(std::move(socket_path))));
+  if (auto connected = made->reconnect(); !connected)
+    return tl::unexpected(connected.error());
+  return made;
+}
+
+result<void> client::reconnect() { return impl_->shake_hands(); }
+
+result<node_status> client::status() { return impl_->request<node_status>(timeout::query, atom::status_v); }
+result<std::vector<actor_info>> client::actors() {
+  return impl_->request<std::vector<actor_info>>(timeout::query, atom::actors_v);
+}
+result<std::string> client::ask(const std::string& actor, const std::string& message) {
+  return impl_->request<std::string>(timeout::volume_io, atom::ask_v, actor, message);
+}
+result<telemetry_snapshot> client::top() { return impl_->request<telemetry_snapshot>(timeout::query, atom::top_v); }
+result<std::vector<volume_summary>> client::list(list_filter filter) {
+  return impl_->request<std::vector<volume_summary>>(timeout::query, atom::list_v, filter);
+}
+result<volume_details> client::show(const volume_ref& ref) {
+  return impl_->request<volume_details>(timeout::query, atom::show_v, ref);
+}
+result<volume_summary> client::create(const volume_request& request) {
+  return impl_->request<volume_summary>(timeout::volume_change, atom::create_v, request);
+}
+result<resize_report> client::resize(const volume_ref& ref, byte_count size) {
+  return impl_->request<resize_report>(timeout::volume_change, atom::resize_v, ref, size);
+}
+result<volume_summary> client::erase(const volume_ref& ref) {
+  return impl_->request<volume_summary>(timeout::volume_change, atom::erase_v, ref);
+}
+result<volume_summary> client::undelete(const volume_ref& ref, const volume_name& new_name) {
+  return impl_->request<volume_summary>(timeout::volume_change, atom::undelete_v, ref, new_name);
+}
+result<volume_summary> client::purge(const volume_ref& ref) {
+  return impl_->request<volume_summary>(timeout::volume_change, atom::purge_v, ref);
+}
+result<volume_summary> client::rename(const volume_ref& ref, const volume_name& new_name) {
+  return impl_->request<volume_summary>(timeout::catalogue, atom::rename_v, ref, new_name);
+}
+result<std::vector<connection_info>> client::who(const volume_ref& ref) {
+  return impl_->request<std::vector<connection_info>>(timeout::query, atom::who_v, ref);
+}
+result<std::vector<connection_info>> client::fence(const volume_ref& ref, const instance_id& instance) {
+  return impl_->request<std::vector<connection_info>>(timeout::volume_change, atom::fence_v, ref, instance);
+}
+result<volume_summary> client::clear(const volume_ref& ref) {
+  return impl_->request<volume_summary>(timeout::catalogue, atom::clear_v, ref);
+}
+result<recording_started> client::record(const volume_ref& ref) {
+  return impl_->request<recording_started>(timeout::query, atom::record_v, ref);
+}
+result<record_batch> client::next(recording_number number) {
+  return impl_->request<record_batch>(timeout::record_next, atom::next_v, number);
+}
+result<record_batch> client::stop(recording_number number) {
+  return impl_->request<record_batch>(timeout::record_next, atom::stop_v, number);
+}
+
+std::string control_socket_path(const std::string& data_dir) { return data_dir + "/" + control_socket_name; }
+
+} // namespace gnomon::actors

@@ -1,0 +1,55 @@
+// The command line's way to a running node: connects to its local control door and sends the protocol's requests,
+// each with its named timeout. Blocks; for one thread at a time, never inside an actor. Owns an actor system of its
+// own. Errors: unavailable (no node, or it went away), timed_out (outcome unknown), unsupported (the node speaks
+// another version of the protocol), permission_denied (another user's node), and whatever the node answers.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/payloads.hpp"
+
+namespace gnomon::actors {
+
+class client {
+public:
+  // `socket_path`: DATA_DIR/control.sock.
+  static result<std::unique_ptr<client>> connect(std::string socket_path);
+  ~client();
+
+  result<node_status> status();
+  result<std::vector<actor_info>> actors();
+  result<std::string> ask(const std::string& actor, const std::string& message);
+  result<telemetry_snapshot> top();
+
+  result<std::vector<volume_summary>> list(list_filter filter);
+  result<volume_details> show(const volume_ref& ref);
+  result<volume_summary> create(const volume_request& request);
+  result<resize_report> resize(const volume_ref& ref, byte_count size);
+  result<volume_summary> erase(const volume_ref& ref);
+  result<volume_summary> undelete(const volume_ref& ref, const volume_name& new_name);
+  result<volume_summary> purge(const volume_ref& ref);
+  result<volume_summary> rename(const volume_ref& ref, const volume_name& new_name);
+  result<std::vector<connection_info>> who(const volume_ref& ref);
+  result<std::vector<connection_info>> fence(const volume_ref& ref, const instance_id& instance);
+  result<volume_summary> clear(const volume_ref& ref);
+
+  result<recording_started> record(const volume_ref& ref);
+  result<record_batch> next(recording_number number);
+  result<record_batch> stop(recording_number number);
+
+  // After `unavailable`: shakes hands again, for long-lived users (shell, top) that outlive a control actor or a
+  // node.
+  result<void> reconnect();
+
+private:
+  struct impl;
+  explicit client(std::unique_ptr<impl> i);
+  std::unique_ptr<impl> impl_;
+};
+
+// DATA_DIR/control.sock.
+std::string control_socket_path(const std::string& data_dir);
+
+} // namespace gnomon::actors

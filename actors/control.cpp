@@ -1,0 +1,183 @@
+#include "actors/control.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <fmt/format.h>
+
+#include "actors/ask.hpp"
+#include "actors/error_message.hpp"
+#include "actors/health.hpp"
+#include "actors/local_door.hpp"
+#include "actors/supervisor.hpp"
+#include "config/log.hpp"
+
+namespace gnomon::actors {
+namespace {
+constexpr ask_verb verbs[] = {{"problems", "what is wrong with the node"}};
+
+error being_restarted(std::string_view actor) {
+  return {errc::unavailable, fmt::format("actor {} is being restarted; try again", actor), 0};
+}
+} // namespace
+
+template <class Handle, class Reply, class... Ts>
+caf::result<Reply> control_state::pass_on(const char* to, const Ts&... message) {
+  const auto handle = node->tree.template find_as<Handle>(to);
+  if (!handle)
+    return to_caf(being_restarted(to));
+  return self->delegate(handle, message...);
+}
+
+// Asks every actor at once; who does not answer in time is listed as such.
+caf::result<std::vector<actor_info>> control_state::list_actors() {
+  struct listing {
+    std::vector<actor_info> actors;
+    std::size_t left = 0;
+    caf::typed_response_promise<std::vector<actor_info>> promise;
+    void one_done() {
+      if (--left == 0)
+        promise.deliver(std::move(actors));
+    }
+  };
+  auto all = std::make_shared<listing>();
+  all->actors = node->tree.list();
+  all->promise = self->make_response_promise<std::vector<actor_info>>();
+  all->left = all->actors.size() + 1; // one for this loop, so that nobody finishes before it
+  for (std::size_t i = 0; i < all->actors.size(); ++i) {
+    const auto handle = node->tree.find_as<supervised_actor>(all->actors[i].name);
+    if (!handle) {
+      --all->left;
+      continue;
+    }
+    self->request(handle, timeout::report, atom::report_v)
+        .then(
+            [all, i](const actor_report& report) {
+              all->actors[i].answered = true;
+              all->actors[i].report = report;
+              all->one_done();
+            },
+            [all](const caf::error&) { all->one_done(); });
+  }
+  all->one_done();
+  return caf::delegated<std::vector<actor_info>>{};
+}
+
+caf::result<std::string> control_state::kill(const std::string& actor) {
+  const auto handle = node->tree.find(actor);
+  if (!handle)
+    return to_caf(being_restarted(actor));
+  log::warning("actor {} is killed by an operator", actor);
+  caf::anon_send_exit(handle, caf::exit_reason::kill);
+  return fmt::format("killed {} (id {})", actor, handle.id());
+}
+
+caf::result<std::string> control_state::revive(const std::string& actor) {
+  if (const auto revived = node->tree.revive(actor); !revived)
+    return to_caf(revived.error());
+  tell_supervisor(node->tree, node->tree.parent_of(actor));
+  return fmt::format("{} gets another chance", actor);
+}
+
+caf::result<std::string> control_state::ask(const std::string& actor, const std::string& message) {
+  if (!node->tree.contains(actor))
+    return to_caf({errc::not_found, fmt::format("there is no actor {}; `gnomon actors` lists them", actor), 0});
+  const auto parsed = parse_asked(message);
+  if (!parsed)
+    return to_caf(parsed.error());
+  if (parsed->verb == "kill")
+    return kill(actor);
+  if (parsed->verb == "revive")
+    return revive(actor);
+  const auto handle = node->tree.find_as<supervised_actor>(actor);
+  if (!handle)
+    return to_caf(being_restarted(actor));
+  if (parsed->verb == "report") {
+    auto promise = self->make_response_promise<std::string>();
+    self->request(handle, timeout::report, atom::report_v)
+        .then(
+            [promise](const actor_report& report) mutable {
+              promise.deliver(fmt::format("{} messages wait {}", report.mailbox, report.activity));
+            },
+            [promise](caf::error& why) mutable { promise.deliver(std::move(why)); });
+    return caf::delegated<std::string>{};
+  }
+  return self->delegate(handle, atom::ask_v, message);
+}
+
+caf::actor spawn_control(caf::actor_system& system, node_context* node) {
+  return caf::actor_cast<caf::actor>(system.spawn(control, node));
+}
+
+control_actor::behavior_type control(control_actor::stateful_pointer<control_state> self, node_context* node) {
+  auto* state = &self->state;
+  state->node = node;
+  if (node->door != nullptr)
+    node->door->publish(self);
+  return {
+      [self](atom::report) {
+        return actor_report{self->mailbox().size(), {}};
+      },
+      [state](atom::ask, const std::string& message) -> caf::result<std::string> {
+        const auto parsed = parse_asked(message);
+        if (!parsed)
+          return to_caf(parsed.error());
+        if (parsed->verb == "help")
+          return help_text(verbs);
+        if (parsed->verb != "problems")
+          return to_caf(unknown_verb(*parsed, verbs).value());
+        const auto problems = health_problems(*state->node);
+        return problems.empty() ? std::string("none") : fmt::format("{}", fmt::join(problems, "\n"));
+      },
+      [state](atom::status) { return status_of(*state->node); },
+      [state](atom::actors) { return state->list_actors(); },
+      [state](atom::ask, const std::string& actor, const std::string& message) { return state->ask(actor, message); },
+      [state](atom::top a) { return state->pass_on<telemetry_actor, telemetry_snapshot>(telemetry_name, a); },
+      [state](atom::list a, list_filter filter) {
+        return state->pass_on<registry_actor, std::vector<volume_summary>>(registry_name, a, filter);
+      },
+      [state](atom::show a, const volume_ref& ref) {
+        return state->pass_on<registry_actor, volume_details>(registry_name, a, ref);
+      },
+      [state](atom::create a, const volume_request& request) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, request);
+      },
+      [state](atom::resize a, const volume_ref& ref, byte_count size) {
+        return state->pass_on<registry_actor, resize_report>(registry_name, a, ref, size);
+      },
+      [state](atom::erase a, const volume_ref& ref) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref);
+      },
+      [state](atom::undelete a, const volume_ref& ref, const volume_name& n) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, n);
+      },
+      [state](atom::purge a, const volume_ref& ref) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref);
+      },
+      [state](atom::rename a, const volume_ref& ref, const volume_name& n) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, n);
+      },
+      [state](atom::who a, const volume_ref& ref) {
+        return state->pass_on<registry_actor, std::vector<connection_info>>(registry_name, a, ref);
+      },
+      [state](atom::fence a, const volume_ref& ref, const instance_id& instance) {
+        return state->pass_on<registry_actor, std::vector<connection_info>>(registry_name, a, ref, instance);
+      },
+      [state](atom::clear a, const volume_ref& ref) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref);
+      },
+      [state](atom::record a, const volume_ref& ref) {
+        return state->pass_on<recorder_actor, recording_started>(recorder_name, a, ref);
+      },
+      [state](atom::next a, recording_number number) {
+        return state->pass_on<recorder_actor, record_batch>(recorder_name, a, number);
+      },
+      [state](atom::stop a, recording_number number) {
+        return state->pass_on<recorder_actor, record_batch>(recorder_name, a, number);
+      },
+  };
+}
+
+} // namespace gnomon::actors

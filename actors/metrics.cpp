@@ -1,0 +1,204 @@
+#include "actors/metrics.hpp"
+
+#include <cmath>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "actors/health.hpp"
+#include "io/engine.hpp"
+
+namespace gnomon::actors {
+namespace {
+
+using buffer = fmt::memory_buffer;
+
+template <class... Args>
+void put(buffer& out, fmt::format_string<Args...> format, Args&&... args) {
+  fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
+}
+
+void head(buffer& out, std::string_view name, std::string_view type, std::string_view help) {
+  put(out, "# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+}
+
+struct volume_figures {
+  std::string label; // escaped name
+  io::volume_status status;
+  io::volume_counters counters;
+};
+
+// Those that every volume shows; the others appear once they were used, which keeps thousands of idle volumes short.
+bool is_basic(io::operation op) {
+  return op == io::operation::read || op == io::operation::write || op == io::operation::flush;
+}
+
+template <class Value>
+void put_operations(buffer& out, const std::vector<volume_figures>& volumes, std::string_view name,
+                    std::string_view help, Value value) {
+  head(out, name, "counter", help);
+  for (const auto& volume : volumes)
+    for (std::size_t i = 0; i < io::operation_count; ++i) {
+      const auto& counters = volume.counters.by_operation[i];
+      const auto op = static_cast<io::operation>(i);
+      if (!is_basic(op) && counters.requests == 0 && counters.errors == 0)
+        continue;
+      put(out, "{}{{volume=\"{}\",operation=\"{}\"}} {}\n", name, volume.label, io::to_string(op), value(counters));
+    }
+}
+
+void put_latencies(buffer& out, const std::vector<volume_figures>& volumes) {
+  constexpr std::string_view name = "gnomon_volume_request_duration_seconds";
+  head(out, name, "histogram",
+       "End-to-end latency, request parsed to reply handed to the socket; the sum is from bucket midpoints.");
+  for (const auto& volume : volumes)
+    for (std::size_t i = 0; i < io::operation_count; ++i) {
+      const auto& latency = volume.counters.by_operation[i].latency;
+      const auto count = latency.count();
+      if (count == 0)
+        continue;
+      const auto labels =
+          fmt::format("volume=\"{}\",operation=\"{}\"", volume.label, io::to_string(static_cast<io::operation>(i)));
+      for (unsigned exponent = latency_exponent_first; exponent <= latency_exponent_last; ++exponent)
+        put(out, "{}_bucket{{{},le=\"{}\"}} {}\n", name, labels, std::ldexp(1e-9, static_cast<int>(exponent)),
+            count_up_to(latency, exponent));
+      put(out, "{}_bucket{{{},le=\"+Inf\"}} {}\n", name, labels, count);
+      put(out, "{}_sum{{{}}} {}\n", name, labels, latency.mean_nanoseconds() * 1e-9 * static_cast<double>(count));
+      put(out, "{}_count{{{}}} {}\n", name, labels, count);
+    }
+}
+
+template <class Value>
+void put_gauges(buffer& out, const std::vector<volume_figures>& volumes, std::string_view name, std::string_view help,
+                Value value) {
+  head(out, name, "gauge", help);
+  for (const auto& volume : volumes)
+    put(out, "{}{{volume=\"{}\"}} {}\n", name, volume.label, value(volume));
+}
+
+void put_volumes(buffer& out, const node_context& node) {
+  std::vector<volume_figures> volumes;
+  for (auto& status : node.engine->volumes()) {
+    auto counters = node.engine->counters(status.spec.uuid);
+    if (!counters)
+      continue;
+    auto label = escape_label(status.spec.name.value);
+    volumes.push_back({std::move(label), std::move(status), std::move(*counters)});
+  }
+  put_operations(out, volumes, "gnomon_volume_requests_total", "Requests answered since the volume was opened.",
+                 [](const auto& c) { return c.requests; });
+  put_operations(out, volumes, "gnomon_volume_bytes_total", "Bytes of the requests answered.",
+                 [](const auto& c) { return c.bytes; });
+  put_operations(out, volumes, "gnomon_volume_errors_total", "Requests answered with an error.",
+                 [](const auto& c) { return c.errors; });
+  put_latencies(out, volumes);
+  put_gauges(out, volumes, "gnomon_volume_connections", "Open NBD connections.",
+             [](const auto& v) { return v.counters.connections; });
+  put_gauges(out, volumes, "gnomon_volume_in_flight_requests", "Requests being worked on.",
+             [](const auto& v) { return v.counters.in_flight; });
+  put_gauges(out, volumes, "gnomon_volume_size_bytes", "Size of the volume.",
+             [](const auto& v) { return v.status.spec.size.value; });
+  put_gauges(out, volumes, "gnomon_volume_writes_failed", "1 if its writes fail since a failed fsync.",
+             [](const auto& v) { return v.status.spec.writes_failed ? 1 : 0; });
+}
+
+void put_rates(buffer& out, const node_context& node) {
+  const auto rates = node.rates();
+  if (!rates)
+    return;
+  head(out, "gnomon_volume_iops", "gauge", "Requests per second over the last second.");
+  for (const auto& volume : rates->volumes) {
+    const auto label = escape_label(volume.name.value);
+    put(out, "gnomon_volume_iops{{volume=\"{}\",operation=\"read\"}} {}\n", label,
+        static_cast<double>(volume.read.requests_per_second));
+    put(out, "gnomon_volume_iops{{volume=\"{}\",operation=\"write\"}} {}\n", label,
+        static_cast<double>(volume.write.requests_per_second));
+  }
+}
+
+template <class Value>
+void put_rings(buffer& out, const std::vector<io::ring_status>& rings, std::string_view name, std::string_view type,
+               std::string_view help, Value value) {
+  head(out, name, type, help);
+  for (const auto& ring : rings)
+    put(out, "{}{{ring=\"{}\"}} {}\n", name, ring.index, value(ring));
+}
+
+void put_rings(buffer& out, const node_context& node) {
+  const auto rings = node.engine->rings();
+  put_rings(out, rings, "gnomon_ring_connections", "gauge", "Connections of the ring.",
+            [](const auto& r) { return r.connections; });
+  put_rings(out, rings, "gnomon_ring_requests_total", "counter", "Requests the ring has taken.",
+            [](const auto& r) { return r.requests; });
+  put_rings(out, rings, "gnomon_ring_turns_total", "counter", "Turns of the ring's loop.",
+            [](const auto& r) { return r.turns; });
+  put_rings(out, rings, "gnomon_ring_enters_total", "counter", "io_uring_enter calls.",
+            [](const auto& r) { return r.enters; });
+  put_rings(out, rings, "gnomon_ring_buffer_bytes", "gauge", "Memory held for buffers.",
+            [](const auto& r) { return r.buffer_bytes; });
+  put_rings(out, rings, "gnomon_ring_cpu_seconds_total", "counter", "CPU time of the ring's thread.",
+            [](const auto& r) { return static_cast<double>(r.cpu_nanoseconds) * 1e-9; });
+}
+
+void put_actors(buffer& out, const node_context& node) {
+  const auto actors = node.tree.list();
+  head(out, "gnomon_actors", "gauge", "Actors by state.");
+  for (const auto state : {actor_state::starting, actor_state::running, actor_state::backing_off,
+                           actor_state::given_up, actor_state::stopped}) {
+    std::size_t count = 0;
+    for (const auto& actor : actors)
+      count += actor.state == state ? 1 : 0;
+    put(out, "gnomon_actors{{state=\"{}\"}} {}\n", to_string(state), count);
+  }
+  head(out, "gnomon_actor_restarts_total", "counter",
+       "Restarts since the node started; volume actors appear once they were restarted.");
+  for (const auto& actor : actors)
+    if (actor.restarts > 0 || !actor.name.starts_with("volume/"))
+      put(out, "gnomon_actor_restarts_total{{actor=\"{}\"}} {}\n", escape_label(actor.name), actor.restarts);
+}
+
+} // namespace
+
+std::string escape_label(std::string_view value) {
+  std::string out;
+  for (const char c : value) {
+    if (c == '\\' || c == '"')
+      out += '\\';
+    if (c == '\n')
+      out += "\\n";
+    else
+      out += c;
+  }
+  return out;
+}
+
+std::uint64_t count_up_to(const io::latency_histogram& histogram, unsigned exponent) {
+  std::uint64_t sum = 0;
+  const auto end = io::latency_histogram::bucket_of(std::uint64_t{1} << exponent);
+  for (std::size_t bucket = 0; bucket < end; ++bucket)
+    sum += histogram.count_in(bucket);
+  return sum;
+}
+
+std::string metrics_text(const node_context& node) {
+  buffer out;
+  const auto facts = node.facts();
+  head(out, "gnomon_build_info", "gauge", "Always 1; what runs here.");
+  put(out, "gnomon_build_info{{version=\"{}\",node=\"{}\"}} 1\n", escape_label(GNOMON_VERSION),
+      escape_label(facts->node.value));
+  head(out, "gnomon_start_time_seconds", "gauge", "When the node started, in seconds since 1970.");
+  put(out, "gnomon_start_time_seconds {}\n", static_cast<double>(facts->started_us) / 1e6);
+  head(out, "gnomon_healthy", "gauge", "1 if /health answers 200.");
+  put(out, "gnomon_healthy {}\n", health_problems(node).empty() ? 1 : 0);
+  if (node.engine != nullptr) {
+    put_volumes(out, node);
+    put_rates(out, node);
+    put_rings(out, node);
+  }
+  put_actors(out, node);
+  head(out, "gnomon_events_dropped_total", "counter", "Events of the data plane lost to a full inbox.");
+  put(out, "gnomon_events_dropped_total {}\n", node.inbox.dropped());
+  return fmt::to_string(out);
+}
+
+} // namespace gnomon::actors
