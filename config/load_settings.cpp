@@ -58,13 +58,13 @@ private:
     if (!in.is_object())
       return problems_.add(pointer, "an object with the keys " + keys_of(node), shown(in));
     std::vector<std::string> misspelt; // keys that unknown ones were probably meant to be
-    for (const auto& [key, member] : in.items()) {
-      const auto child =
-          std::find_if(node.children.begin(), node.children.end(), [&](const auto& c) { return c.key == key; });
+    for (const auto& member : in.items()) {
+      const auto child = std::find_if(node.children.begin(), node.children.end(),
+                                      [&](const auto& candidate) { return candidate.key == member.key(); });
       if (child == node.children.end())
-        misspelt.push_back(unknown_key(node, key, pointer));
+        misspelt.push_back(unknown_key(node, member.key(), pointer));
       else
-        read(*child, member, json_pointer_child(pointer, key), i);
+        read(*child, member.value(), json_pointer_child(pointer, member.key()), i);
     }
     for (const auto& child : node.children) {
       const auto& row = *child.row;

@@ -67,6 +67,13 @@ std::optional<quantity> split(std::string_view text) {
   return q;
 }
 
+const unit* find_unit(std::span<const unit> units, std::string_view name) {
+  for (const auto& u : units)
+    if (u.name == name)
+      return &u;
+  return nullptr;
+}
+
 enum class refusal { malformed, too_large };
 
 // The value in the smallest unit; at most `limit`.
@@ -74,9 +81,8 @@ tl::expected<std::uint64_t, refusal> read(std::string_view text, std::span<const
   const auto q = split(text);
   if (!q)
     return tl::unexpected(refusal::malformed);
-  const auto* found =
-      std::find_if(units.data(), units.data() + units.size(), [&](const unit& u) { return u.name == q->unit_text; });
-  if (found == units.data() + units.size())
+  const auto* found = find_unit(units, q->unit_text);
+  if (!found)
     return tl::unexpected(refusal::malformed);
   if (q->too_large || q->number > limit / found->factor)
     return tl::unexpected(refusal::too_large);
@@ -110,12 +116,11 @@ std::string suggest(std::string_view text, std::span<const unit> units, std::spa
   const auto parsed = std::from_chars(first, first + number_end, number, std::chars_format::fixed);
   if (parsed.ec != std::errc{} || parsed.ptr != first + number_end)
     return {};
-  for (const auto& [written, meant, times] : aliases) {
-    if (written != unit_text)
+  for (const auto& known : aliases) {
+    if (known.written != unit_text)
       continue;
-    const auto* base =
-        std::find_if(units.data(), units.data() + units.size(), [&](const unit& u) { return u.name == meant; });
-    const long double value = number * static_cast<long double>(times) * static_cast<long double>(base->factor);
+    const auto* base = find_unit(units, known.meant);
+    const long double value = number * static_cast<long double>(known.times) * static_cast<long double>(base->factor);
     if (value < 1 || value >= static_cast<long double>(limit) || value != std::floor(value))
       return {};
     const auto whole = static_cast<std::uint64_t>(value);
