@@ -42,7 +42,7 @@ class abuse(suite.OneNode):
         connection.shutdown()
 
     def connections_open(self):
-        return self.node.metric("gnomon_connections")
+        return self.node.metric("gnomon_ring_connections")
 
     def at_rest(self):
         """Waits until the daemon has seen every client go; returns its descriptors."""
