@@ -155,6 +155,20 @@ if wanted tsan && build tsan unit_tests; then
 fi
 if wanted fuzz && [ -f tests/fuzz/CMakeLists.txt ] && build fuzz fuzz_targets; then
   run_ctest fuzz -L '^fuzz$'
+  if [ $long = 1 ]; then
+    for target in build/fuzz/tests/fuzz/*_fuzz; do
+      name=$(basename "$target")
+      say "fuzz $name for ${GNOMON_FUZZ_SECONDS:-600} s"
+      if "$target" -max_total_time="${GNOMON_FUZZ_SECONDS:-600}" -timeout=20 -print_final_stats=1 \
+          -artifact_prefix="build/fuzz/$name-" "build/fuzz/tests/fuzz/corpus/$name" >"build/fuzz/$name.log" 2>&1; then
+        passed=$((passed + 1))
+        tail -n 8 "build/fuzz/$name.log"
+      else
+        tail -n 40 "build/fuzz/$name.log"
+        step_failed "fuzz: $name (input kept as build/fuzz/$name-*)"
+      fi
+    done
+  fi
 fi
 
 if [ $long = 1 ] && [ -n "${GNOMON_SUITE:-}" ]; then
