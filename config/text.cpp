@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <utility>
 
 #include "config/json.hpp"
 
@@ -61,29 +63,38 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   if (a.size() > word_length_max || b.size() > word_length_max)
     return std::max(a.size(), b.size());
   // Optimal string alignment, three rows of the table at a time.
-  std::array<std::size_t, word_length_max + 1> before{}, last{}, row{};
+  using row_of_table = std::array<std::uint8_t, word_length_max + 1>;
+  row_of_table rows[3];
+  auto *before = &rows[0], *last = &rows[1], *row = &rows[2];
   for (std::size_t j = 0; j <= b.size(); ++j)
-    last[j] = j;
+    (*last)[j] = static_cast<std::uint8_t>(j);
   for (std::size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
+    (*row)[0] = static_cast<std::uint8_t>(i);
+    const char here = lower(a[i - 1]), earlier = i > 1 ? lower(a[i - 2]) : '\0';
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const bool same = lower(a[i - 1]) == lower(b[j - 1]);
-      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same ? 0 : 1)});
-      if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1]))
-        row[j] = std::min(row[j], before[j - 2] + 1);
+      const char there = lower(b[j - 1]);
+      int edits = std::min({(*last)[j] + 1, (*row)[j - 1] + 1, (*last)[j - 1] + (here == there ? 0 : 1)});
+      if (i > 1 && j > 1 && here == lower(b[j - 2]) && earlier == there)
+        edits = std::min(edits, (*before)[j - 2] + 1);
+      (*row)[j] = static_cast<std::uint8_t>(edits);
     }
-    before = last;
-    last = row;
+    std::swap(before, last);
+    std::swap(last, row);
   }
-  return last[b.size()];
+  return (*last)[b.size()];
 }
 
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
   std::string_view best;
   std::size_t best_distance = 0;
   for (const auto candidate : candidates) {
+    // The lengths alone may tell; there can be thousands of candidates.
+    const auto longer = std::max(word.size(), candidate.size()),
+               apart = longer - std::min(word.size(), candidate.size());
+    if (apart * 2 > longer || (!best.empty() && apart >= best_distance))
+      continue;
     const auto distance = edit_distance(word, candidate);
-    if (distance * 2 > std::max(word.size(), candidate.size()))
+    if (distance * 2 > longer)
       continue;
     if (!best.empty() && distance >= best_distance)
       continue;
