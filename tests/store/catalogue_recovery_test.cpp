@@ -262,7 +262,8 @@ BOOST_AUTO_TEST_CASE(kill_9_leaves_whole_volumes_or_none) {
                   std::vector{request("a" + std::to_string(n)), request("b" + std::to_string(n))});
           }
         },
-        static_cast<unsigned>(5'000 + below(random, 80'000)));
+        static_cast<unsigned>(below(random, 60'000)),
+        round % 3 == 2 ? kill_clock::from_start : kill_clock::from_first_report);
     acknowledged_ever = std::max(acknowledged_ever, last_u64(reported));
     node_store store(where / "data");
     if (!path_exists(store.path))

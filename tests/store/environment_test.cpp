@@ -425,7 +425,8 @@ BOOST_AUTO_TEST_CASE(kill_9_in_the_middle_of_commits_loses_nothing_acknowledged)
                 (void)(*env)->write([](write_transaction&) -> result<void> { return {}; });
             }
           },
-          static_cast<unsigned>(1000 + below(random, 60'000)));
+          static_cast<unsigned>(below(random, 60'000)),
+          round % 3 == 2 ? kill_clock::from_start : kill_clock::from_first_report);
       floor = std::max(floor, last_u64(reported));
       if (!std::filesystem::exists(where / "e/data.mdb"))
         continue;

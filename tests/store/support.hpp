@@ -11,6 +11,7 @@
 #include <random>
 #include <string>
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -91,9 +92,14 @@ private:
   bool mounted_ = false;
 };
 
+// From when the time to the kill counts: the child's start, or the first thing it reports (a slow machine must not
+// turn every kill into one of the start-up).
+enum class kill_clock { from_start, from_first_report };
+
 // Runs `body` in a child that is killed with SIGKILL after `microseconds`, or lets it end by itself.
 // Returns what the child wrote to the descriptor it was given.
-inline std::string run_and_kill(const std::function<void(int report_fd)>& body, unsigned after_microseconds) {
+inline std::string run_and_kill(const std::function<void(int report_fd)>& body, unsigned after_microseconds,
+                                kill_clock from = kill_clock::from_start) {
   int ends[2];
   if (::pipe(ends) != 0)
     throw std::runtime_error("pipe");
@@ -105,6 +111,9 @@ inline std::string run_and_kill(const std::function<void(int report_fd)>& body, 
     ::_exit(0);
   }
   ::close(ends[1]);
+  pollfd readable{ends[0], POLLIN, 0};
+  if (from == kill_clock::from_first_report)
+    (void)::poll(&readable, 1, -1);
   ::usleep(after_microseconds);
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);

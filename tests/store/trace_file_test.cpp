@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(what_was_flushed_is_readable_although_the_writer_was_killed
             (void)!::write(report, &n, sizeof n);
           }
         },
-        100'000);
+        20'000, kill_clock::from_first_report);
     auto found = read_trace(path + ".partial");
     BOOST_TEST(last_u64(reported) > 0u);
     BOOST_TEST(found.records.size() >= last_u64(reported), ending);
