@@ -80,6 +80,7 @@ public:
 
   result<void> start_recording(volume_uuid volume, record_sink sink) override;
   result<void> stop_recording(volume_uuid volume) override;
+  void collect_observations(std::function<void(std::vector<observation>)> done) override;
   std::vector<ring_status> rings() const override;
   result<void> stop(std::chrono::milliseconds grace) override;
 
@@ -486,6 +487,40 @@ result<void> node_engine::stop_recording(volume_uuid volume) {
   wait_for_quiescence();
   ended->stop();
   return {};
+}
+
+// --- observation
+
+void node_engine::collect_observations(std::function<void(std::vector<observation>)> done) {
+  const bool queued = plane_.blocking.submit([this, done] {
+    const auto cores = registry_.all();
+    for (const auto& core : cores)
+      core->observations().flip();
+    const auto epoch = plane_.epochs.begin_epoch();
+    while (!plane_.epochs.passed(epoch)) // a ring is between two turns within a moment, or asleep
+      std::this_thread::sleep_for(std::chrono::microseconds{200});
+    std::vector<observation> seen;
+    for (const auto& core : cores) {
+      const auto add = [&](const chunk_activity& a) -> observation& {
+        observation o;
+        o.volume = core->uuid();
+        o.reads = a.reads, o.writes = a.writes, o.sequential = a.sequential;
+        o.read_bytes = a.read_bytes, o.write_bytes = a.write_bytes;
+        seen.push_back(std::move(o));
+        return seen.back();
+      };
+      core->observations().collect(
+          [&](chunk_index chunk, instance_slot slot, const chunk_activity& a) {
+            observation& o = add(a);
+            o.chunk = chunk;
+            o.instance = registry_.instance_of(slot);
+          },
+          [&](const chunk_activity& a) { add(a).whole_volume = true; });
+    }
+    done(std::move(seen));
+  });
+  if (!queued)
+    done({});
 }
 
 // --- stop

@@ -116,6 +116,17 @@ struct request_record {
   operation op;
 };
 
+// What one instance did in one chunk of one volume since the last collection.
+struct observation {
+  volume_uuid volume;
+  chunk_index chunk;                // in units of default_chunk_bytes(size when the volume was opened)
+  bool whole_volume = false;        // found no cell of its own: counted without its chunk and instance
+  instance_id instance;
+  std::uint32_t reads = 0, writes = 0; // writes: trims and zeroings too
+  std::uint32_t sequential = 0;     // of both: continued where an earlier request of the instance ended
+  std::uint64_t read_bytes = 0, write_bytes = 0;
+};
+
 struct engine_options {
   io_settings io;
   nbd_settings nbd;                 // limits; listen is ignored, see listen()
@@ -165,6 +176,10 @@ public:
   using record_sink = std::function<void(std::span<const request_record> batch, std::uint64_t dropped)>;
   virtual result<void> start_recording(volume_uuid volume, record_sink sink) = 0;
   virtual result<void> stop_recording(volume_uuid volume) = 0; // returns after the last batch was delivered
+
+  // Takes what was observed since the last call; one call at a time, about once a second. `done` gets nothing when
+  // the engine stops. Idle volumes cost one load per ring.
+  virtual void collect_observations(std::function<void(std::vector<observation>)> done) = 0;
 
   virtual std::vector<ring_status> rings() const = 0;
 

@@ -120,19 +120,23 @@ void nbd_connection::receive() {
   if (receiving_ || phase_ == phase::draining || phase_ == phase::dropped)
     return;
   receiving_ = true;
+  ring& on = service_.on();
   if (incoming_ && incoming_->io.length - incoming_filled_ >= direct_payload_bytes) {
-    receiving_payload_ = true;
-    service_.on().submit_receive(receive_, fd_, incoming_->io.data + incoming_filled_,
-                                 incoming_->io.length - incoming_filled_);
+    receiving_into_ = target::payload;
+    on.submit_receive(receive_, fd_, incoming_->io.data + incoming_filled_, incoming_->io.length - incoming_filled_);
+  } else if (!incoming_ && long_payloads_) {
+    // Another long write is likely: take its header alone, so that its payload need not be copied.
+    receiving_into_ = target::header;
+    on.submit_receive(receive_, fd_, header_.data() + header_bytes_, nbd::request_bytes - header_bytes_);
   } else {
-    receiving_payload_ = false;
-    service_.on().submit_receive_selected(receive_, fd_);
+    receiving_into_ = target::receive_buffer;
+    on.submit_receive_selected(receive_, fd_);
   }
 }
 
 void nbd_connection::received(int result, unsigned flags) {
   receiving_ = false;
-  if (result > 0 && !receiving_payload_) {
+  if (result > 0 && receiving_into_ == target::receive_buffer) {
     input_buffer_ = ring::receive_buffer_id(flags);
     input_ = {service_.on().receive_buffer(flags), static_cast<std::size_t>(result)};
   }
@@ -146,10 +150,16 @@ void nbd_connection::received(int result, unsigned flags) {
     return receive();
   if (result <= 0)
     return input_ended();
-  if (receiving_payload_) {
+  if (receiving_into_ == target::payload) {
     incoming_filled_ += static_cast<std::uint64_t>(result);
     if (incoming_filled_ == incoming_->io.length)
       start_io(*std::exchange(incoming_, nullptr));
+  } else if (receiving_into_ == target::header) {
+    header_bytes_ += static_cast<std::size_t>(result);
+    if (header_bytes_ == nbd::request_bytes) {
+      header_bytes_ = 0;
+      decode_header(header_.data());
+    }
   }
   parse();
 }
@@ -164,10 +174,22 @@ void nbd_connection::input_ended() {
 
 void nbd_connection::release_input() noexcept {
   input_ = {};
-  if (input_buffer_ < 0)
+  if (input_buffer_ < 0) {
+    if (!kept_input_.empty())
+      std::vector<std::byte>{}.swap(kept_input_);
     return;
+  }
   service_.on().return_receive_buffer(static_cast<std::uint16_t>(input_buffer_));
   input_buffer_ = -1;
+}
+
+// A client may make its connection wait for as long as it likes: it must not hold one of the ring's receive buffers.
+void nbd_connection::keep_input() {
+  if (input_buffer_ < 0)
+    return;
+  kept_input_.assign(input_.begin(), input_.end());
+  release_input();
+  input_ = kept_input_;
 }
 
 void nbd_connection::resume() {
@@ -186,6 +208,7 @@ void nbd_connection::parse() {
                                                            : parse_request();
     if (outcome == parsed::wait) { // room comes when replies have left or memory was released
       waiting_ = true;
+      keep_input();
       return service_.wait_for_memory(*this);
     }
   }
@@ -246,17 +269,21 @@ nbd_connection::parsed nbd_connection::parse_request() {
     } else {
       consume(nbd::request_bytes);
     }
-    const auto request = nbd::decode_request(bytes);
-    if (!request) { // out of step: nothing that follows can be trusted
-      drop();
+    decode_header(bytes);
+    if (!waiting_request_)
       return parsed::more;
-    }
-    waiting_request_ = *request;
   }
   const parsed outcome = begin_request(*waiting_request_);
   if (outcome == parsed::more)
     waiting_request_.reset();
   return outcome;
+}
+
+void nbd_connection::decode_header(const std::byte* bytes) {
+  waiting_request_ = nbd::decode_request(bytes);
+  if (!waiting_request_)
+    return drop(); // out of step: nothing that follows can be trusted
+  long_payloads_ = waiting_request_->type == nbd::command::write && waiting_request_->length >= long_payload_bytes;
 }
 
 nbd_connection::parsed nbd_connection::take_payload() {
@@ -535,9 +562,30 @@ void nbd_connection::send_queued() {
   message_ = {};
   message_.msg_iov = pieces_.data();
   message_.msg_iovlen = pieces;
-  sending_ = true;
   send_started_ = now;
+  // Sockets mostly have room: sent from here, replies leave before the ring turns. The rest waits in the ring.
+  const ssize_t now_sent = sendmsg(fd_, &message_, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (now_sent == static_cast<ssize_t>(send_bytes_))
+    return all_sent();
+  if (now_sent < 0 && errno != EAGAIN && errno != EINTR) {
+    release_sent();
+    return drop();
+  }
+  if (now_sent > 0)
+    advance_message(static_cast<std::size_t>(now_sent));
+  sending_ = true;
   on.submit_send(send_, fd_, &message_);
+}
+
+void nbd_connection::advance_message(std::size_t sent) noexcept {
+  send_bytes_ -= sent;
+  while (sent >= message_.msg_iov->iov_len) {
+    sent -= message_.msg_iov->iov_len;
+    ++message_.msg_iov;
+    --message_.msg_iovlen;
+  }
+  message_.msg_iov->iov_base = static_cast<std::byte*>(message_.msg_iov->iov_base) + sent;
+  message_.msg_iov->iov_len -= sent;
 }
 
 void nbd_connection::sent(int result) {
@@ -545,18 +593,18 @@ void nbd_connection::sent(int result) {
   if (result == -EINTR || result == -EAGAIN)
     return on.submit_send(send_, fd_, &message_);
   if (result > 0 && static_cast<std::uint64_t>(result) < send_bytes_ && phase_ != phase::dropped) {
-    send_bytes_ -= static_cast<std::uint64_t>(result);
-    auto left = static_cast<std::size_t>(result);
-    while (left >= message_.msg_iov->iov_len) {
-      left -= message_.msg_iov->iov_len;
-      ++message_.msg_iov;
-      --message_.msg_iovlen;
-    }
-    message_.msg_iov->iov_base = static_cast<std::byte*>(message_.msg_iov->iov_base) + left;
-    message_.msg_iov->iov_len -= left;
+    advance_message(static_cast<std::size_t>(result));
     return on.submit_send(send_, fd_, &message_);
   }
   sending_ = false;
+  if (result > 0)
+    return all_sent();
+  release_sent();
+  drop();
+  check_end();
+}
+
+bool nbd_connection::release_sent() {
   bool last = false;
   while (sending_list_) {
     nbd_request* r = sending_list_;
@@ -564,14 +612,14 @@ void nbd_connection::sent(int result) {
     last |= r->last;
     release(*r);
   }
-  if (result < 0)
-    return drop();
-  if (last && phase_ != phase::dropped) {
+  return last;
+}
+
+void nbd_connection::all_sent() {
+  if (release_sent() && phase_ != phase::dropped)
     phase_ = phase::draining;
-    return check_end();
-  }
-  if (ready_)
-    return send_queued();
+  if (ready_ && phase_ != phase::dropped)
+    service_.on().at_end_of_turn(send_task_);
   check_end();
 }
 

@@ -59,6 +59,7 @@ private:
   enum class parsed : std::uint8_t { more, wait };
   static constexpr std::size_t send_pieces_max = 256;
   static constexpr std::size_t direct_payload_bytes = 16 * 1024; // a missing rest at least this long skips the copy
+  static constexpr std::size_t long_payload_bytes = 64 * 1024;
 
   static constexpr std::size_t hole_unit_bytes = granule_bytes; // runs of zeros are looked for in these steps
   static constexpr std::size_t hole_bytes_min = 512;            // shorter ones are cheaper to send
@@ -67,6 +68,8 @@ private:
   // --- receiving
   void receive();
   void received(int result, unsigned flags);
+  void decode_header(const std::byte* bytes);
+  void keep_input();
   void input_ended();
   void parse();
   parsed parse_handshake();
@@ -88,7 +91,10 @@ private:
   void say(std::vector<std::byte> words, bool last);
   void queue(nbd_request& r);
   void send_queued();
+  void advance_message(std::size_t sent) noexcept;
   void sent(int result);
+  void all_sent();
+  bool release_sent(); // true: one of them was the connection's last
   void release(nbd_request& r);
   void check_end();
 
@@ -113,7 +119,10 @@ private:
   struct receive_completion : completion {
     nbd_connection* self;
   } receive_;
-  bool receiving_ = false, receiving_payload_ = false, waiting_ = false, input_over_ = false;
+  enum class target : std::uint8_t { receive_buffer, payload, header } receiving_into_ = target::receive_buffer;
+  bool receiving_ = false, waiting_ = false;
+  bool long_payloads_ = false;        // the last write was a long one
+  std::vector<std::byte> kept_input_; // what was received but has to wait
   std::span<const std::byte> input_;
   int input_buffer_ = -1;                       // id of the receive buffer that input_ lies in
   std::optional<nbd::request> waiting_request_; // parsed, but there is no room for it yet

@@ -1,25 +1,31 @@
-// Sockets to listen on and the names of those who come. Control threads; blocks only as bind and connect do.
+// Sockets to listen on and the names of those who come. Any control thread; blocks as bind, connect and, for host
+// names, the resolver do, never on a client. Knows nothing of rings.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "config/endpoint.hpp"
 #include "config/error.hpp"
-#include "config/settings.hpp"
 
 namespace gnomon::io {
 
 struct listening_socket {
   int fd = -1;    // non-blocking, close-on-exec; the caller owns it
-  endpoint bound; // port 0 resolved
+  endpoint bound; // TCP: the numeric address, port 0 resolved
 };
 
-// A Unix socket's file left behind by a dead process is replaced; one that answers is not (errc::busy). `mode` is the
-// Unix socket file's permissions from the moment it exists. busy: "address in use", permission_denied,
-// invalid_argument.
+// A Unix socket's file that a dead process left behind is replaced; one that answers is not. `mode` is the file's
+// permissions from the moment it exists, whatever the umask. The caller removes the file when it stops listening.
+// [::] does not include IPv4. Errors: busy (somebody listens there, with their pid where it can be told),
+// already_exists (the path is something else), permission_denied, not_found (no such directory), invalid_argument,
+// unavailable (the name service; retryable).
 result<listening_socket> listen_on(const endpoint& where, std::uint32_t mode);
 
-// Checks that `fd` is a listening stream socket (socket activation) and says where.
+// Takes over a descriptor that listens already (socket activation): checks that it is a listening Unix or TCP stream
+// socket, makes it non-blocking and close-on-exec, and says where it listens ("@name" for an abstract Unix address).
+// invalid_argument; the descriptor stays the caller's in any case.
 result<endpoint> check_listening_socket(int fd);
 
 // "unix:pid=4242,uid=1000", "127.0.0.1:51422", "[::1]:4711"; "unknown" if it cannot be told.
