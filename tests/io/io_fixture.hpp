@@ -51,6 +51,12 @@ inline std::string make_file(const temporary_directory& where, const std::string
   return path;
 }
 
+// Why a result failed, or "ok"; safe to evaluate in either case, as Boost.Test's messages always are.
+template <class T>
+std::string why(const result<T>& r) {
+  return r ? "ok" : r.error().to_string();
+}
+
 // Runs a call that answers by `done` and waits for the answer.
 template <class Call>
 result<void> wait_for(Call&& call) {

@@ -19,7 +19,7 @@ struct engine_fixture {
     engine_options o;
     o.io.rings = rings;
     auto started = engine::start(std::move(o));
-    BOOST_REQUIRE_MESSAGE(started, started.error().to_string());
+    BOOST_REQUIRE_MESSAGE(started, why(started));
     e = std::move(*started);
   }
   ~engine_fixture() { BOOST_CHECK(e->stop(std::chrono::seconds{10})); }
@@ -35,7 +35,7 @@ struct engine_fixture {
   }
   void open(const volume_spec& s) {
     auto opened = wait_for([&](done_callback done) { e->open_volume(s, std::move(done)); });
-    BOOST_REQUIRE_MESSAGE(opened, opened.error().to_string());
+    BOOST_REQUIRE_MESSAGE(opened, why(opened));
   }
 };
 
@@ -64,12 +64,12 @@ void check_against_model(engine& e, volume_uuid volume, std::uint64_t size, std:
       r.fua = random() % 20 == 0;
       std::copy(r.data.begin(), r.data.end(), model.begin() + static_cast<std::ptrdiff_t>(offset));
       const auto reply = ask(e, volume, std::move(r));
-      BOOST_REQUIRE_MESSAGE(reply, "write " << i << ": " << reply.error().to_string());
+      BOOST_REQUIRE_MESSAGE(reply, "write " << i << ": " << why(reply));
     } else if (kind == 5) {
       r.op = operation::zero;
       std::fill_n(model.begin() + static_cast<std::ptrdiff_t>(offset), length, std::byte{0});
       const auto reply = ask(e, volume, std::move(r));
-      BOOST_REQUIRE_MESSAGE(reply, "zero " << i << ": " << reply.error().to_string());
+      BOOST_REQUIRE_MESSAGE(reply, "zero " << i << ": " << why(reply));
     } else if (kind == 6) {
       r.op = operation::flush;
       r.length = byte_count{0};
@@ -77,7 +77,7 @@ void check_against_model(engine& e, volume_uuid volume, std::uint64_t size, std:
     } else {
       r.op = operation::read;
       const auto reply = ask(e, volume, std::move(r));
-      BOOST_REQUIRE_MESSAGE(reply, "read " << i << ": " << reply.error().to_string());
+      BOOST_REQUIRE_MESSAGE(reply, "read " << i << ": " << why(reply));
       BOOST_REQUIRE_MESSAGE(
           std::equal(reply->begin(), reply->end(), model.begin() + static_cast<std::ptrdiff_t>(offset)),
           "request " << i << " read other bytes at " << offset << "+" << length);
