@@ -184,7 +184,8 @@ public:
   virtual std::vector<ring_status> rings() const = 0;
 
   // Ordered stop: refuse new connections, ESHUTDOWN to new requests, drain (at most `grace`), sync, close, join rings.
-  // Blocks; call it from main, never from an actor. Idempotent. timed_out if I/O had to be abandoned.
+  // Blocks; call it from main, never from an actor. Idempotent. timed_out if I/O had to be abandoned (a disk that does
+  // not answer): the engine must then not be destroyed, end the process with _exit.
   virtual result<void> stop(std::chrono::milliseconds grace) = 0;
 };
 

@@ -42,6 +42,7 @@ public:
   const volume_core* core() const noexcept { return attached_.core.get(); }
   const instance_id& instance() const noexcept { return attached_.core ? attached_.instance : anonymous_; }
   boot_time stalled_since() const noexcept { return sending_ ? send_started_ : boot_time::max(); }
+  std::uint64_t requests() const noexcept { return requests_; }
   connection_status status() const;
 
 private:

@@ -78,6 +78,12 @@ void nbd_service::end_of_turn() {
 void nbd_service::wait_for_memory(nbd_connection& waiting) { hungry_.push_back(&waiting); }
 
 void nbd_service::each_second() {
+  {
+    std::lock_guard lock{status_mutex_};
+    for (auto& [id, connection] : connections_)
+      if (const auto known = statuses_.find(id); known != statuses_.end())
+        known->second.requests = connection->requests();
+  }
   std::vector<nbd_connection*> late;
   for (auto& [id, connection] : connections_)
     if (connection->login_overdue())
