@@ -190,6 +190,16 @@ bool supervision_tree::stopping() const {
   return stopping_;
 }
 
+void supervision_tree::release() {
+  std::lock_guard lock(mutex_);
+  stopping_ = true;
+  names_.clear();
+  for (auto& [name, child] : entries_) {
+    child.handle = nullptr;
+    child.state = actor_state::stopped;
+  }
+}
+
 void supervision_tree::list_children(std::string_view parent,
                                      const std::multimap<std::string_view, const entry*>& children,
                                      std::vector<actor_info>& out) const {

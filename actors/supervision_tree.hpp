@@ -80,6 +80,8 @@ public:
   // From now on nothing is restarted.
   void begin_stop();
   bool stopping() const;
+  // Lets go of all handles: they must not outlive the actor system.
+  void release();
 
   // Parents before children, otherwise by name. `report` and `answered` are for the caller to fill.
   std::vector<actor_info> list() const;

@@ -1,0 +1,329 @@
+// A data plane in memory, for tests of the control plane: volumes are maps of bytes, every answer comes from a thread
+// of its own, as the real one's do, and may be held back or made to fail. It keeps the promises of io/engine.hpp:
+// `done` exactly once, also when it stops. Thread-safe.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "io/engine.hpp"
+
+namespace gnomon::tests {
+
+class fake_engine final : public io::engine {
+public:
+  explicit fake_engine(io::engine_options options = {}) : options_(std::move(options)), worker_([this] { work(); }) {}
+  ~fake_engine() override { (void)stop(std::chrono::milliseconds{100}); }
+
+  // --- controls of the test
+  void hold() { set_held(true); }
+  void release() { set_held(false); }
+  void fail_opening(const volume_name& name, error why) {
+    std::lock_guard lock(mutex_);
+    failing_[name.value] = std::move(why);
+  }
+  void open_works_again() {
+    std::lock_guard lock(mutex_);
+    failing_.clear();
+  }
+  void report(io::event event) {
+    if (options_.on_event)
+      options_.on_event(std::move(event));
+  }
+  void fail_sync(volume_uuid volume) {
+    {
+      std::lock_guard lock(mutex_);
+      volumes_.at(volume).spec.writes_failed = true;
+    }
+    io::event event;
+    event.what = io::event::kind::sync_failed;
+    event.volume = volume;
+    event.os_errno = EIO;
+    report(std::move(event));
+  }
+  void connect(volume_uuid volume, std::string instance, std::string peer) {
+    std::lock_guard lock(mutex_);
+    io::connection_status connection;
+    connection.id = ++next_connection_;
+    connection.volume = volume;
+    connection.instance = instance_id{std::move(instance)};
+    connection.peer = std::move(peer);
+    connection.size_seen = volumes_.at(volume).spec.size;
+    connections_.push_back(connection);
+  }
+  void count(volume_uuid volume, io::operation op, std::uint64_t requests, std::uint64_t nanoseconds) {
+    std::lock_guard lock(mutex_);
+    auto& counters = volumes_.at(volume).counters.by_operation[static_cast<std::size_t>(op)];
+    counters.requests += requests;
+    counters.bytes += requests * 4096;
+    counters.latency.record(nanoseconds, requests);
+    requests_ += requests;
+  }
+  std::size_t looks_at_counters() const {
+    std::lock_guard lock(mutex_);
+    return looks_;
+  }
+  io::access_policy access() const {
+    std::lock_guard lock(mutex_);
+    return access_;
+  }
+  std::vector<std::string> calls() const {
+    std::lock_guard lock(mutex_);
+    return calls_;
+  }
+
+  // --- volumes
+  void open_volume(io::volume_spec spec, io::done_callback done) override {
+    later(done, [this, spec]() -> result<void> {
+      if (const auto found = failing_.find(spec.name.value); found != failing_.end())
+        return tl::unexpected(found->second);
+      calls_.push_back("open " + spec.name.value);
+      volumes_[spec.uuid].spec = spec;
+      return {};
+    });
+  }
+  void close_volume(volume_uuid volume, io::done_callback done) override {
+    later(done, [this, volume]() -> result<void> {
+      if (volumes_.erase(volume) == 0)
+        return fail(errc::not_found, "no such volume");
+      std::erase_if(connections_, [&](const auto& c) { return c.volume == volume; });
+      calls_.push_back("close");
+      return {};
+    });
+  }
+  void resize_volume(volume_uuid volume, byte_count size, io::done_callback done) override {
+    change(volume, done, [size](auto& v) { v.spec.size = size; });
+  }
+  void rename_volume(volume_uuid volume, volume_name name, io::done_callback done) override {
+    change(volume, done, [name](auto& v) { v.spec.name = name; });
+  }
+  void set_read_only(volume_uuid volume, bool read_only, io::done_callback done) override {
+    change(volume, done, [read_only](auto& v) { v.spec.read_only = read_only; });
+  }
+  void clear_write_failure(volume_uuid volume, io::done_callback done) override {
+    change(volume, done, [](auto& v) { v.spec.writes_failed = false; });
+  }
+  std::optional<io::volume_status> status(volume_uuid volume) const override {
+    std::lock_guard lock(mutex_);
+    const auto found = volumes_.find(volume);
+    if (found == volumes_.end())
+      return std::nullopt;
+    return io::volume_status{found->second.spec, generation_number{1}, {}};
+  }
+  std::vector<io::volume_status> volumes() const override {
+    std::lock_guard lock(mutex_);
+    std::vector<io::volume_status> out;
+    for (const auto& [uuid, volume] : volumes_)
+      out.push_back({volume.spec, generation_number{1}, {}});
+    return out;
+  }
+  std::optional<io::volume_counters> counters(volume_uuid volume) const override {
+    std::lock_guard lock(mutex_);
+    ++looks_;
+    const auto found = volumes_.find(volume);
+    if (found == volumes_.end())
+      return std::nullopt;
+    return found->second.counters;
+  }
+
+  // --- who
+  void set_access(io::access_policy policy) override {
+    std::lock_guard lock(mutex_);
+    access_ = std::move(policy);
+  }
+  std::vector<io::connection_status> connections(std::optional<volume_uuid> volume) const override {
+    std::lock_guard lock(mutex_);
+    std::vector<io::connection_status> out;
+    for (const auto& connection : connections_)
+      if (!volume || connection.volume == *volume)
+        out.push_back(connection);
+    return out;
+  }
+  void fence(volume_uuid volume, std::optional<instance_id> instance, io::done_callback done) override {
+    later(done, [this, volume, instance]() -> result<void> {
+      std::erase_if(connections_,
+                    [&](const auto& c) { return c.volume == volume && (!instance || c.instance == *instance); });
+      return {};
+    });
+  }
+
+  // --- the in-process door
+  void submit(volume_uuid volume, io::local_request request, std::function<void(io::local_reply)> done) override {
+    enqueue([this, volume, request = std::move(request), done = std::move(done)](bool stopping) {
+      io::local_reply reply =
+          stopping ? io::local_reply(fail(errc::shutting_down, "the engine stops")) : carry_out(volume, request);
+      done(std::move(reply));
+    });
+  }
+
+  // --- listeners
+  result<endpoint> listen(const endpoint& where) override {
+    auto bound = where;
+    if (bound.type == endpoint::kind::tcp && bound.port == 0)
+      bound.port = 10809;
+    return bound;
+  }
+  result<void> listen_fd(int) override { return {}; }
+  result<void> serve_fd(int, int, volume_name, std::function<void()>) override { return {}; }
+
+  result<void> start_recording(volume_uuid volume, record_sink sink) override {
+    std::lock_guard lock(mutex_);
+    if (!sinks_.emplace(volume, std::move(sink)).second)
+      return fail(errc::busy, "the volume is being recorded");
+    return {};
+  }
+  result<void> stop_recording(volume_uuid volume) override {
+    std::lock_guard lock(mutex_);
+    sinks_.erase(volume);
+    return {};
+  }
+  void record(volume_uuid volume, const std::vector<io::request_record>& batch, std::uint64_t dropped = 0) {
+    record_sink sink;
+    {
+      std::lock_guard lock(mutex_);
+      sink = sinks_.at(volume);
+    }
+    sink(batch, dropped);
+  }
+
+  std::vector<io::ring_status> rings() const override {
+    std::lock_guard lock(mutex_);
+    io::ring_status ring;
+    ring.connections = connections_.size();
+    ring.requests = requests_;
+    ring.turns = requests_;
+    return {ring};
+  }
+  result<void> stop(std::chrono::milliseconds) override {
+    {
+      std::lock_guard lock(mutex_);
+      if (stopping_)
+        return {};
+      stopping_ = true;
+      held_ = false;
+    }
+    changed_.notify_all();
+    worker_.join();
+    std::lock_guard lock(mutex_);
+    volumes_.clear();
+    return {};
+  }
+
+private:
+  struct memory_volume {
+    io::volume_spec spec;
+    io::volume_counters counters;
+    std::map<std::uint64_t, std::byte> bytes; // what was written; zero elsewhere
+  };
+  using job = std::function<void(bool stopping)>;
+
+  void set_held(bool held) {
+    {
+      std::lock_guard lock(mutex_);
+      held_ = held;
+    }
+    changed_.notify_all();
+  }
+  void enqueue(job j) {
+    {
+      std::lock_guard lock(mutex_);
+      if (!stopping_) {
+        jobs_.push_back(std::move(j));
+        j = nullptr;
+      }
+    }
+    if (j)
+      j(true);
+    else
+      changed_.notify_all();
+  }
+  // `work` runs under the lock, `done` outside it.
+  void later(io::done_callback done, std::function<result<void>()> work) {
+    enqueue([this, done = std::move(done), work = std::move(work)](bool stopping) {
+      result<void> outcome = fail(errc::shutting_down, "the engine stops");
+      if (!stopping) {
+        std::lock_guard lock(mutex_);
+        outcome = work();
+      }
+      done(std::move(outcome));
+    });
+  }
+  template <class F>
+  void change(volume_uuid volume, io::done_callback done, F f) {
+    later(std::move(done), [this, volume, f]() -> result<void> {
+      const auto found = volumes_.find(volume);
+      if (found == volumes_.end())
+        return fail(errc::not_found, "no such volume");
+      f(found->second);
+      return {};
+    });
+  }
+  io::local_reply carry_out(volume_uuid uuid, const io::local_request& request) {
+    std::lock_guard lock(mutex_);
+    const auto found = volumes_.find(uuid);
+    if (found == volumes_.end())
+      return fail(errc::not_found, "no such volume");
+    auto& volume = found->second;
+    if (request.offset.value + request.length.value > volume.spec.size.value)
+      return fail(errc::out_of_range, "beyond the end");
+    if (request.op == io::operation::write && volume.spec.writes_failed)
+      return fail(errc::io_failed, "writes fail");
+    ++requests_;
+    ++volume.counters.by_operation[static_cast<std::size_t>(request.op)].requests;
+    std::vector<std::byte> out;
+    switch (request.op) {
+    case io::operation::read:
+      for (std::uint64_t i = 0; i < request.length.value; ++i) {
+        const auto byte = volume.bytes.find(request.offset.value + i);
+        out.push_back(byte == volume.bytes.end() ? std::byte{0} : byte->second);
+      }
+      return out;
+    case io::operation::write:
+      for (std::uint64_t i = 0; i < request.length.value; ++i)
+        volume.bytes[request.offset.value + i] = request.data.at(i);
+      return out;
+    case io::operation::trim:
+    case io::operation::zero:
+      volume.bytes.erase(volume.bytes.lower_bound(request.offset.value),
+                         volume.bytes.lower_bound(request.offset.value + request.length.value));
+      return out;
+    default:
+      return out;
+    }
+  }
+  void work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [this] { return stopping_ || (!jobs_.empty() && !held_); });
+      if (jobs_.empty())
+        return;
+      auto next = std::move(jobs_.front());
+      jobs_.pop_front();
+      const bool stopping = stopping_;
+      lock.unlock();
+      next(stopping);
+      lock.lock();
+    }
+  }
+
+  const io::engine_options options_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<volume_uuid, memory_volume> volumes_;
+  std::map<std::string, error> failing_;
+  std::map<volume_uuid, record_sink> sinks_;
+  std::vector<io::connection_status> connections_;
+  std::vector<std::string> calls_;
+  io::access_policy access_;
+  std::deque<job> jobs_;
+  std::uint64_t requests_ = 0, next_connection_ = 0;
+  mutable std::size_t looks_ = 0;
+  bool held_ = false, stopping_ = false;
+  std::thread worker_;
+};
+
+} // namespace gnomon::tests

@@ -1,0 +1,293 @@
+// Every message type crosses the production configuration's serialisation and comes back equal; every message of
+// every interface is made of registered types; no double that CAF cannot pack gets in.
+#include "actors/protocol.hpp"
+
+#include <limits>
+#include <random>
+
+#include <caf/binary_deserializer.hpp>
+#include <caf/binary_serializer.hpp>
+#include <caf/message.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include "actors/error_message.hpp"
+#include "actors/system_config.hpp"
+
+using namespace gnomon;
+using namespace gnomon::actors;
+
+namespace {
+
+struct fixture {
+  system_config config{networking::local_door};
+  caf::actor_system system{config};
+
+  std::vector<char> pack(const caf::message& message) {
+    std::vector<char> out;
+    caf::binary_serializer sink{system, out};
+    auto copy = message;
+    const auto problem = sink(copy);
+    BOOST_REQUIRE_MESSAGE(!problem, describe(problem));
+    return out;
+  }
+  caf::error unpack(const std::vector<char>& bytes, caf::message& into) {
+    caf::binary_deserializer source{system, bytes};
+    return source(into);
+  }
+  template <class T>
+  T round_trip(const T& value) {
+    caf::message back;
+    const auto problem = unpack(pack(caf::make_message(value)), back);
+    BOOST_REQUIRE_MESSAGE(!problem, describe(problem));
+    BOOST_REQUIRE(back.match_elements<T>());
+    return back.get_as<T>(0);
+  }
+};
+
+volume_uuid some_uuid() { return *volume_uuid::parse("01234567-89ab-4cde-8f01-23456789abcd"); }
+std::string odd_text() { return std::string("tab\t nul \0 quote \" \xc3\xa9 end", 24); }
+
+// One value of each type with every field different from its default.
+template <class T>
+T sample();
+template <>
+byte_offset sample() {
+  return byte_offset{~0ull};
+}
+template <>
+byte_count sample() {
+  return byte_count{1ull << 40};
+}
+template <>
+volume_uuid sample() {
+  return some_uuid();
+}
+template <>
+volume_name sample() {
+  return volume_name{"db-1"};
+}
+template <>
+instance_id sample() {
+  return instance_id{"web-1"};
+}
+template <>
+error_info sample() {
+  return error_info(error{errc::no_space, odd_text(), ENOSPC});
+}
+template <>
+actor_report sample() {
+  return {7, "3 in flight"};
+}
+template <>
+actor_info sample() {
+  return {"volume/db", "volumes", 42, actor_state::backing_off, 3, true, {9, "busy"}, -5, odd_text()};
+}
+template <>
+io_data sample() {
+  io_data out;
+  out.bytes.resize(io_bytes_max);
+  std::mt19937 random(7);
+  for (auto& byte : out.bytes)
+    byte = static_cast<std::uint8_t>(random());
+  return out;
+}
+template <>
+write_durability sample() {
+  return write_durability::durable;
+}
+template <>
+io_completion sample() {
+  return {11, error_info(error{errc::io_failed, "x", EIO}), {{1, 2, 255}}};
+}
+template <>
+step_completion sample() {
+  return {12, error_info(error{errc::busy, "y", 0}), some_uuid()};
+}
+template <>
+volume_ref sample() {
+  return {"db"};
+}
+template <>
+list_filter sample() {
+  return list_filter::all;
+}
+template <>
+volume_summary sample() {
+  return {some_uuid(),
+          volume_name{"db"},
+          byte_count{1ull << 40},
+          volume_state::writes_failed,
+          cache_mode::direct,
+          true,
+          true,
+          5,
+          1'700'000'000'000'000,
+          odd_text()};
+}
+template <>
+volume_details sample() {
+  return {sample<volume_summary>(), "a database", "/dev/x", true, 17, 18, 19, {instance_id{"a"}, instance_id{"b"}}};
+}
+template <>
+actors::volume_request sample() {
+  return {volume_name{"db"}, byte_count{4096}, "text", "/dev/y", cache_mode::direct, true, true};
+}
+template <>
+connection_info sample() {
+  return {1, volume_name{"db"}, instance_id{"web"}, "unix:pid=4", byte_count{2}, true, 3, 4};
+}
+template <>
+resize_report sample() {
+  return {sample<volume_summary>(), {sample<connection_info>()}};
+}
+template <>
+apply_report sample() {
+  return {1, 2, 3, {"volume x: no", odd_text()}};
+}
+template <>
+telemetry_snapshot sample() {
+  telemetry_snapshot out;
+  out.taken_us = 1;
+  out.interval_s = 1.0001;
+  volume_rates rates{
+      some_uuid(), volume_name{"db"}, {1.5, 2e9, 0.25, 17.0, 1e6}, {1, 2, 3, 4, 5}, {6, 7, 8, 9, 10}, 2, 3};
+  out.volumes = {rates, rates};
+  out.rings = {{1, 2, 3, 4, 0.5, 12.25}};
+  return out;
+}
+template <>
+recording_number sample() {
+  return recording_number{3};
+}
+template <>
+recording_started sample() {
+  return {recording_number{3}, sample<volume_summary>()};
+}
+template <>
+record_batch sample() {
+  record_batch out{{}, 5, true};
+  for (std::uint32_t i = 0; i < record_batch_max; ++i)
+    out.records.push_back({i * 1000ull, i * 4096ull, i, 2});
+  return out;
+}
+template <>
+node_status sample() {
+  return {node_name{"alpha"},
+          "0.1",
+          node_state::serving,
+          77,
+          88,
+          "/var/lib/gnomon",
+          "clean",
+          {"unix:/x"},
+          {"c"},
+          {"a"},
+          1,
+          2,
+          3,
+          {{0, 1, 2, 3, 0.25, 4.0}},
+          {"a problem"}};
+}
+template <>
+std::vector<actor_info> sample() {
+  return {sample<actor_info>(), {}, sample<actor_info>()};
+}
+template <>
+std::vector<volume_summary> sample() {
+  return {sample<volume_summary>(), {}};
+}
+template <>
+std::vector<connection_info> sample() {
+  return {{}, sample<connection_info>()};
+}
+
+using block = caf::id_block::gnomon;
+
+template <caf::type_id_t Id>
+int check_one(fixture& f) {
+  using type = typename caf::type_by_id<Id>::type;
+  const auto value = sample<type>();
+  BOOST_TEST_CONTEXT(caf::type_name_by_id<Id>::value) {
+    BOOST_TEST((f.round_trip(value) == value));
+    BOOST_TEST((f.round_trip(type{}) == type{}));
+    if constexpr (!std::is_enum_v<type>)
+      BOOST_TEST(!(value == type{})); // a sample of defaults would prove nothing
+  }
+  return 1;
+}
+
+template <std::size_t... I>
+int check_all(fixture& f, std::index_sequence<I...>) {
+  return (0 + ... + check_one<static_cast<caf::type_id_t>(block::begin + I)>(f));
+}
+
+template <class Handle>
+void check_interface(fixture& f, const char* name) {
+  const auto messages = f.system.message_types<Handle>();
+  BOOST_TEST(messages.size() > 1u);
+  for (const auto& message : messages)
+    BOOST_TEST(message.find("?") == std::string::npos, name << ": " << message);
+}
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(protocol_test, fixture)
+
+BOOST_AUTO_TEST_CASE(every_registered_type_survives_the_wire) {
+  BOOST_TEST(check_all(*this, std::make_index_sequence<block::end - block::begin>{}) == block::end - block::begin);
+}
+
+BOOST_AUTO_TEST_CASE(every_interface_is_made_of_registered_types) {
+  check_interface<supervised_actor>(*this, "supervised");
+  check_interface<supervisor_actor>(*this, "supervisor");
+  check_interface<volume_actor>(*this, "volume");
+  check_interface<registry_actor>(*this, "registry");
+  check_interface<event_actor>(*this, "events");
+  check_interface<telemetry_actor>(*this, "telemetry");
+  check_interface<recorder_actor>(*this, "recorder");
+  check_interface<control_actor>(*this, "control");
+}
+
+BOOST_AUTO_TEST_CASE(errors_keep_code_words_and_errno) {
+  for (unsigned code = 0; code <= static_cast<unsigned>(errc::internal); ++code) {
+    const error before{static_cast<errc>(code), odd_text(), static_cast<int>(code)};
+    const auto after = from_caf(round_trip(to_caf(before)));
+    BOOST_TEST((after.code == before.code));
+    BOOST_TEST(after.message == before.message);
+    BOOST_TEST(after.os_errno == before.os_errno);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_caf_reports_has_a_code_that_callers_react_to) {
+  BOOST_TEST((from_caf(caf::make_error(caf::sec::request_timeout)).code == errc::timed_out));
+  BOOST_TEST((from_caf(caf::make_error(caf::sec::request_receiver_down)).code == errc::unavailable));
+  BOOST_TEST((from_caf(caf::make_error(caf::exit_reason::kill)).code == errc::unavailable));
+  BOOST_TEST((from_caf(caf::make_error(caf::sec::unexpected_actor_messaging_interface)).code == errc::unsupported));
+  BOOST_TEST((from_caf(caf::error{}).code == errc::internal));
+}
+
+BOOST_AUTO_TEST_CASE(no_infinity_and_no_nan_enters_a_message) {
+  using limits = std::numeric_limits<double>;
+  BOOST_TEST(static_cast<double>(finite(limits::infinity())) == limits::max());
+  BOOST_TEST(static_cast<double>(finite(-limits::infinity())) == -limits::max());
+  BOOST_TEST(static_cast<double>(finite(limits::quiet_NaN())) == 0.0);
+  for (const double value : {0.0, -0.0, 1.0, -1e300, limits::max(), limits::lowest(), limits::min()}) {
+    telemetry_snapshot snapshot;
+    snapshot.interval_s = value;
+    BOOST_TEST(static_cast<double>(round_trip(snapshot).interval_s) == value);
+  }
+}
+
+// Truncated and damaged messages are refused or read as something else, but never crash or hang.
+BOOST_AUTO_TEST_CASE(damaged_messages_do_no_harm) {
+  std::mt19937 random(20'240'601);
+  const auto whole = pack(caf::make_message(sample<node_status>(), sample<std::vector<volume_summary>>()));
+  caf::message into;
+  for (std::size_t length = 0; length < whole.size(); length += 7) {
+    const std::vector<char> cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length));
+    BOOST_TEST(static_cast<bool>(unpack(cut, into)));
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
