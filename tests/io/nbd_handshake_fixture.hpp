@@ -34,7 +34,8 @@ public:
       {"logs", {"logs", "", 1ull << 20, true}},
   };
   std::vector<export_listing> listed{{"db", "the orders"}, {"logs", ""}};
-  unsigned claims = 0, looks = 0;
+  std::string refusal = "no volume of this name";
+  unsigned claims = 0;
 
   std::vector<export_listing> list() const override { return listed; }
   result<export_info> find(std::string_view name, export_purpose purpose) override {
@@ -46,8 +47,8 @@ public:
       return fail(errc::shutting_down, "the node stops");
     const auto found = exports.find(name.empty() ? "db" : name);
     if (found == exports.end())
-      return fail(errc::not_found, "no volume of this name");
-    ++(purpose == export_purpose::go ? claims : looks);
+      return fail(errc::not_found, refusal);
+    claims += purpose == export_purpose::go;
     return found->second;
   }
 };

@@ -111,15 +111,17 @@ BOOST_AUTO_TEST_CASE(info_says_what_go_would_say_and_claims_nothing) {
 }
 
 BOOST_AUTO_TEST_CASE(sizes_other_than_the_defaults_are_told_unasked) {
-  fake_exports exports;
-  exports.exports["db"].block_bytes_min = 512;
-  exports.exports["db"].payload_bytes_max = 1 << 20;
-  const conversation c = talk(client_flags().then(go("db")), {}, exports);
-  BOOST_TEST(c.output == export_reply(7, db_bytes, simple_flags)
-                             .then(reply(7, 3, wire{}.u16(3).u32(512).u32(4096).u32(1 << 20)))
-                             .then(acknowledged(7)));
-  BOOST_TEST(limits_of(c.chosen).block_bytes_min == 512u);
-  BOOST_TEST(limits_of(c.chosen).payload_bytes_max == 1u << 20);
+  for (const auto& [block_bytes, payload_bytes] : {std::pair{512u, 32u << 20}, std::pair{1u, 1u << 20}}) {
+    fake_exports exports;
+    exports.exports["db"].block_bytes_min = block_bytes;
+    exports.exports["db"].payload_bytes_max = payload_bytes;
+    const conversation c = talk(client_flags().then(go("db")), {}, exports);
+    BOOST_TEST(c.output == export_reply(7, db_bytes, simple_flags)
+                               .then(reply(7, 3, wire{}.u16(3).u32(block_bytes).u32(4096).u32(payload_bytes)))
+                               .then(acknowledged(7)));
+    BOOST_TEST(limits_of(c.chosen).block_bytes_min == block_bytes);
+    BOOST_TEST(limits_of(c.chosen).payload_bytes_max == payload_bytes);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(each_reason_to_refuse_an_export_has_its_reply) {
@@ -136,6 +138,17 @@ BOOST_AUTO_TEST_CASE(each_reason_to_refuse_an_export_has_its_reply) {
   }
   const auto busy = replies_in(talk(client_flags().then(go("busy"))).output);
   BOOST_TEST(busy.at(0).data == "volume busy is attached to instance web-1");
+}
+
+BOOST_AUTO_TEST_CASE(a_reason_is_sent_as_safe_text_whatever_it_quotes) {
+  fake_exports exports;
+  exports.refusal = "no volume \x1b[31m\xff\n" + std::string(10'000, 'x');
+  const auto told = replies_in(fed(client_flags().then(go("quoted")), {}, {}, exports).output).at(0);
+  BOOST_TEST(told.type == unknown);
+  BOOST_TEST(nbd::is_string(told.data));
+  BOOST_TEST(told.data.starts_with("no volume "));
+  BOOST_TEST(told.data.find_first_of("\x1b\n") == std::string::npos);
+  BOOST_TEST(told.data.size() <= 1100u);
 }
 
 BOOST_AUTO_TEST_CASE(a_malformed_go_or_info_is_refused_and_the_next_one_served) {
