@@ -14,9 +14,11 @@ using arma::uword;
 
 constexpr unsigned alternations_max = 100;
 constexpr double log_variance_tolerance = 1e-8;
+constexpr double posterior_rounding = 1e-12;  // relative
 constexpr double optimality_tolerance = 1e-9; // of the penalty, for the gradient of an inactive change
 // Each change enters the active set a few times at most; the bound only stops a cycle caused by rounding.
 constexpr unsigned active_set_steps_per_change_max = 8;
+constexpr double gradient_rounding = 32 * std::numeric_limits<double>::epsilon(); // of the largest projection
 constexpr double schur_diagonal_min = 1e-13; // of the Gram diagonal: below it a column depends on the ridge block
 
 } // namespace
@@ -73,7 +75,7 @@ void map_solver::reduce(double variance) {
 
 // min 1/2 d'Ad - b'd + penalty |d|_1 by a primal active set: solve on the set, stop at the first change of sign and
 // drop what became zero; when all signs hold, take in the change whose gradient exceeds the penalty most.
-void map_solver::solve_changes(double penalty, double* delta) {
+void map_solver::solve_changes(double penalty, double rounding, double* delta) {
   active_.clear();
   sign_.clear();
   std::fill(is_active_.begin(), is_active_.end(), 0);
@@ -88,10 +90,7 @@ void map_solver::solve_changes(double penalty, double* delta) {
       take_in(i, delta[i] > 0 ? 1.0 : -1.0);
 
   const double* a = schur_.memptr();
-  double target_max = 0;
-  for (uword i = 0; i < change_count_; ++i)
-    target_max = std::max(target_max, std::abs(change_target_[i]));
-  const double tolerance = optimality_tolerance * penalty + 8 * std::numeric_limits<double>::epsilon() * target_max;
+  const double tolerance = optimality_tolerance * penalty + rounding;
   const uword steps_max = active_set_steps_per_change_max * change_count_ + 8;
   uword newest = change_count_; // none
   for (uword step = 0; step < steps_max; ++step) {
@@ -170,7 +169,7 @@ double map_solver::solve_at(double variance, const arma::vec& projection, double
     std::copy_n(projection.memptr() + ridge_count_, change_count_, change_target_.memptr());
     kernel::subtract_product(change_target_.memptr(), cross_.memptr(), change_count_, ridge_count_,
                              ridge_target_.memptr());
-    solve_changes(penalty, delta);
+    solve_changes(penalty, gradient_rounding * arma::abs(projection).max(), delta);
     kernel::subtract_transposed_product(ridge_target_.memptr(), cross_.memptr(), change_count_, ridge_count_, delta);
   }
   kernel::solve_lower_transposed(factor_.memptr(), ridge_count_, ridge_target_.memptr());
@@ -187,35 +186,51 @@ double map_solver::solve_at(double variance, const arma::vec& projection, double
 }
 
 map_optimum map_solver::solve(uword n, const arma::vec& projection, double total) {
-  map_optimum optimum;
-  optimum.theta.zeros(ridge_count_ + change_count_);
   // x = ln v and h(x) = ln F(e^x) - x, where F maps a variance to that of the residuals it leads to. F grows with v,
-  // slower than v near a maximum of the posterior, so that h has a slope between -1 and 0 there.
-  double x = std::log(noise_variance(n, total));
-  double x_before = 0;
-  double h_before = 0;
-  while (optimum.iterations < alternations_max) {
-    const double rss = solve_at(std::exp(x), projection, total, optimum.theta);
+  // slower than v near a maximum of the posterior, so that h has a slope between -1 and 0 there. A plain step (slope
+  // -1) never loses posterior; a secant step that does has left for another maximum and is taken back.
+  struct point {
+    double x = 0;
+    double h = 0;
+    map_optimum reached;
+  };
+  point now;
+  point next;
+  now.reached.theta.zeros(ridge_count_ + change_count_);
+  next.reached.theta = now.reached.theta;
+  next.x = std::log(noise_variance(n, total));
+  bool secant_step = false;
+  unsigned iterations = 0;
+  while (iterations < alternations_max) {
+    ++iterations;
+    const double rss = solve_at(std::exp(next.x), projection, total, next.reached.theta);
     const double variance = noise_variance(n, rss);
-    const double h = std::log(variance) - x;
-    ++optimum.iterations;
-    optimum.residual_sum_of_squares = rss;
-    optimum.sigma = std::sqrt(variance);
-    if (std::abs(h) <= log_variance_tolerance) {
-      optimum.converged = true;
-      break;
+    next.h = std::log(variance) - next.x;
+    next.reached.residual_sum_of_squares = rss;
+    next.reached.sigma = std::sqrt(variance);
+    next.reached.log_posterior = forecasting::log_posterior(n, rss, next.reached.sigma, next.reached.theta, priors_);
+    const double loss = now.reached.log_posterior - next.reached.log_posterior;
+    if (secant_step && loss > posterior_rounding * (1 + std::abs(now.reached.log_posterior))) {
+      next.x = now.x + now.h;
+      next.reached.theta = now.reached.theta;
+      secant_step = false;
+      continue;
     }
+    next.reached.converged = std::abs(next.h) <= log_variance_tolerance;
     double slope = -1;
-    if (optimum.iterations > 1)
-      slope = std::clamp((h - h_before) / (x - x_before), -1.0, -0.1);
+    if (iterations > 1)
+      slope = std::clamp((next.h - now.h) / (next.x - now.x), -1.0, -0.1);
     if (!std::isfinite(slope))
       slope = -1;
-    x_before = x;
-    h_before = h;
-    x = std::max(x - h / slope, 2 * std::log(sigma_min));
+    std::swap(now, next);
+    if (now.reached.converged)
+      break;
+    secant_step = slope != -1;
+    next.x = std::max(now.x - now.h / slope, 2 * std::log(sigma_min));
+    next.reached.theta = now.reached.theta;
   }
-  optimum.log_posterior = log_posterior(n, optimum.residual_sum_of_squares, optimum.sigma, optimum.theta, priors_);
-  return optimum;
+  now.reached.iterations = iterations;
+  return now.reached;
 }
 
 } // namespace gnomon::forecasting

@@ -50,7 +50,7 @@ public:
 
 private:
   void reduce(double variance);
-  void solve_changes(double penalty, double* delta);
+  void solve_changes(double penalty, double rounding, double* delta);
 
   arma::uword ridge_count_;
   arma::uword change_count_;

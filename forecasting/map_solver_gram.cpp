@@ -10,18 +10,18 @@ namespace {
 
 using arma::uword;
 
-// For a column x: per segment j, the sums of w x and of w t x over all rows from that segment on.
+// For a column x: per segment j, the sums of w x and of w (1 - t) x over all rows from that segment on.
 class suffix_sums {
 public:
   explicit suffix_sums(const weighted_design& design)
-      : design_(design), segments_(design.segments.first_row.size() - 1), plain(segments_), with_t(segments_) {}
+      : design_(design), segments_(design.segments.first_row.size() - 1), plain(segments_), with_rest(segments_) {}
 
   void compute(const double* x) {
-    kernel::segment_sums(design_.weight.memptr(), design_.weighted_t.memptr(), x, design_.segments.first_row.data(),
-                         segments_, plain.data(), with_t.data());
+    kernel::segment_sums(design_.weight.memptr(), design_.weighted_rest.memptr(), x,
+                         design_.segments.first_row.data(), segments_, plain.data(), with_rest.data());
     for (uword j = segments_ - 1; j-- > 0;) {
       plain[j] += plain[j + 1];
-      with_t[j] += with_t[j + 1];
+      with_rest[j] += with_rest[j + 1];
     }
   }
 
@@ -30,7 +30,7 @@ private:
   uword segments_;
 
 public:
-  std::vector<double> plain, with_t;
+  std::vector<double> plain, with_rest;
 };
 
 uword base_columns(trend_base base) { return base == trend_base::slope_and_offset ? 2 : 1; }
@@ -52,26 +52,28 @@ arma::mat gram_matrix(const weighted_design& design, const arma::mat* feature_gr
   const uword ridge = base + features;
   arma::mat gram(ridge + s.n_elem, ridge + s.n_elem, arma::fill::none);
 
-  suffix_sums ones(design); // of w: w w and w t w
+  suffix_sums ones(design); // of w: w^2 and w^2 (1 - t)
   ones.compute(design.weight.memptr());
-  suffix_sums times(design); // of w t: w w t and (w t)^2
-  times.compute(design.weighted_t.memptr());
+  suffix_sums rests(design); // of w (1 - t): w^2 (1 - t) and w^2 (1 - t)^2
+  rests.compute(design.weighted_rest.memptr());
   const uword offset = base - 1;
   gram(offset, offset) = ones.plain[0];
   if (base == 2) {
-    gram(0, 0) = times.with_t[0];
-    gram(0, 1) = gram(1, 0) = times.plain[0];
+    gram(0, 1) = gram(1, 0) = ones.plain[0] - rests.plain[0];
+    gram(0, 0) = gram(0, 1) - rests.plain[0] + rests.with_rest[0];
   }
   for (uword j = 0; j < s.n_elem; ++j) {
     const uword row = ridge + j;
+    const double left = 1 - s[j];
     const double sum_1 = ones.plain[j + 1];
-    const double sum_t = times.plain[j + 1];
-    const double sum_tt = times.with_t[j + 1];
-    gram(row, offset) = gram(offset, row) = sum_t - s[j] * sum_1;
+    const double sum_r = rests.plain[j + 1];
+    const double sum_rr = rests.with_rest[j + 1];
+    gram(row, offset) = gram(offset, row) = left * sum_1 - sum_r;
     if (base == 2)
-      gram(row, 0) = gram(0, row) = sum_tt - s[j] * sum_t;
+      gram(row, 0) = gram(0, row) = left * (sum_1 - sum_r) - (sum_r - sum_rr);
     for (uword i = 0; i <= j; ++i)
-      gram(row, ridge + i) = gram(ridge + i, row) = sum_tt - (s[i] + s[j]) * sum_t + s[i] * s[j] * sum_1;
+      gram(row, ridge + i) = gram(ridge + i, row) =
+          left * ((1 - s[i]) * sum_1 - sum_r) - ((1 - s[i]) * sum_r - sum_rr);
   }
   suffix_sums& sums = ones;
   for (uword c = 0; c < features; ++c) {
@@ -79,9 +81,9 @@ arma::mat gram_matrix(const weighted_design& design, const arma::mat* feature_gr
     const uword row = base + c;
     gram(row, offset) = gram(offset, row) = sums.plain[0];
     if (base == 2)
-      gram(row, 0) = gram(0, row) = sums.with_t[0];
+      gram(row, 0) = gram(0, row) = sums.plain[0] - sums.with_rest[0];
     for (uword j = 0; j < s.n_elem; ++j)
-      gram(row, ridge + j) = gram(ridge + j, row) = sums.with_t[j + 1] - s[j] * sums.plain[j + 1];
+      gram(row, ridge + j) = gram(ridge + j, row) = (1 - s[j]) * sums.plain[j + 1] - sums.with_rest[j + 1];
   }
   if (features > 0) {
     const auto block = arma::span(base, ridge - 1);
@@ -102,10 +104,10 @@ arma::vec project(const weighted_design& design, const double* y, const double* 
   sums.compute(y);
   projection[base - 1] = sums.plain[0];
   if (base == 2)
-    projection[0] = sums.with_t[0];
+    projection[0] = sums.plain[0] - sums.with_rest[0];
   std::copy_n(feature_projection, design.features.n_cols, projection.memptr() + base);
   for (uword j = 0; j < s.n_elem; ++j)
-    projection[ridge + j] = sums.with_t[j + 1] - s[j] * sums.plain[j + 1];
+    projection[ridge + j] = (1 - s[j]) * sums.plain[j + 1] - sums.with_rest[j + 1];
   return projection;
 }
 

@@ -19,12 +19,13 @@ trend_segments cut_segments(const arma::vec& t, const arma::vec& changepoints_t)
 enum class trend_base { slope_and_offset, offset_only };
 
 // Columns in the order of the solver's parameters: [w t, w] (or [w]), the P columns of X, then w (t - s_j)+ for each
-// changepoint. `weight` = w and `weighted_t` = w t have length n.
+// changepoint. `weight` = w and `weighted_rest` = w (1 - t) have length n. Sums are taken of the time that is left
+// because a late changepoint's column, (1 - s_j) - (1 - t), is then a difference of numbers of its own size.
 struct weighted_design {
   const trend_segments& segments;
   trend_base base;
   const arma::vec& weight;
-  const arma::vec& weighted_t;
+  const arma::vec& weighted_rest;
   const arma::mat& features; // n x P
 };
 

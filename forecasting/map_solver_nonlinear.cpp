@@ -33,14 +33,14 @@ public:
   // Fills `gram` and `projection` = Z'residual.
   void build(const arma::vec& theta, const map_evaluation& at, const arma::vec& residual) {
     weight_ = at.trend_slope % at.factor;
-    weighted_t_ = weight_ % problem_.t;
+    weighted_rest_ = weight_ % (1 - problem_.t);
     if (multiplicative_)
       for (uword c = 0; c < features_.n_cols; ++c)
         if (problem_.columns[c].mode == component_mode::multiplicative)
           features_.col(c) = at.trend % problem_.features.col(c);
     const bool flat = problem_.growth == trend_growth::flat;
     const weighted_design design{problem_.segments, flat ? trend_base::offset_only : trend_base::slope_and_offset,
-                                 weight_, weighted_t_, features_};
+                                 weight_, weighted_rest_, features_};
     gram = gram_matrix(design, multiplicative_ ? nullptr : &feature_gram_);
     const arma::vec feature_projection = features_.t() * residual;
     projection = project(design, residual.memptr(), feature_projection.memptr());
@@ -66,7 +66,7 @@ private:
   bool multiplicative_;
   arma::mat features_;
   arma::mat feature_gram_;
-  arma::vec weight_, weighted_t_;
+  arma::vec weight_, weighted_rest_;
 };
 
 } // namespace

@@ -109,8 +109,8 @@ map_optimum constant_optimum(const history_design& design, const arma::vec& y) {
 class shared_fit {
 public:
   explicit shared_fit(const history_design& design)
-      : design_(design), weight_(design.t.n_elem, arma::fill::ones), weighted_{design_.segments, base_of(design),
-                                                                               weight_, design_.t, design_.features},
+      : design_(design), weight_(design.t.n_elem, arma::fill::ones),
+        rest_(1 - design.t), weighted_{design_.segments, base_of(design), weight_, rest_, design_.features},
         solver_(gram_matrix(weighted_), design.priors) {}
 
   // `feature_projection`: X'y.
@@ -126,7 +126,7 @@ public:
 
 private:
   const history_design& design_;
-  arma::vec weight_;
+  arma::vec weight_, rest_;
   weighted_design weighted_;
   map_solver solver_;
 };
@@ -138,8 +138,28 @@ double scale_of(const arma::vec& y, const arma::vec& floor) {
   return scale > 0 ? scale : 1;
 }
 
+// The best trend without any component, a start that no constant beats.
+arma::vec trend_alone(const history_design& design, const arma::vec& y) {
+  history_design bare;
+  bare.model.options = design.model.options;
+  bare.model.changepoints_t = design.model.changepoints_t;
+  bare.t = design.t;
+  bare.features.set_size(y.n_elem, 0);
+  bare.segments = design.segments;
+  const uword base = design.model.options.growth == trend_growth::flat ? 1 : 2;
+  bare.priors = {design.priors.precision.head(base), design.priors.changepoint_scale};
+  const map_optimum optimum = shared_fit(bare).fit(y, nullptr);
+  arma::vec theta(design.priors.precision.n_elem + design.model.changepoints_t.n_elem);
+  theta.head(base) = optimum.theta.head(base);
+  const uword changes = design.model.changepoints_t.n_elem;
+  if (changes > 0)
+    theta.tail(changes) = optimum.theta.tail(changes);
+  return theta;
+}
+
 map_optimum fit_nonlinear(const history_design& design, const arma::vec& y, const arma::vec& capacity) {
-  if (design.model.options.growth != trend_growth::logistic && y.min() == y.max())
+  const bool logistic = design.model.options.growth == trend_growth::logistic;
+  if (!logistic && y.min() == y.max())
     return constant_optimum(design, y);
   const map_problem problem = problem_of(design, y, capacity);
   const growth_start begin = initial_growth(problem.growth, design.t, y, capacity);
@@ -147,7 +167,12 @@ map_optimum fit_nonlinear(const history_design& design, const arma::vec& y, cons
   if (problem.growth != trend_growth::flat)
     start[0] = begin.k;
   start[problem.growth == trend_growth::flat ? 0 : 1] = begin.m;
-  return solve_nonlinear(problem, start);
+  map_optimum optimum = solve_nonlinear(problem, start);
+  if (logistic || optimum.converged)
+    return optimum;
+  // Prophet's start led nowhere, as it may where the trend passes through zero.
+  map_optimum other = solve_nonlinear(problem, trend_alone(design, y));
+  return other.log_posterior > optimum.log_posterior ? other : optimum;
 }
 
 result<prophet_model> fit_one(history_design design, const double* values, const std::vector<uword>& rows) {

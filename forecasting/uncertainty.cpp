@@ -129,7 +129,7 @@ result<void> check(const uncertainty_options& options) {
   return {};
 }
 
-double normal_quantile(double p) {
+double gaussian_quantile(double p) {
   // Halley's method on erfc from a rough start (Abramowitz & Stegun 26.2.23).
   const double tail = std::min(p, 1 - p);
   const double s = std::sqrt(-2 * std::log(tail));
@@ -163,7 +163,7 @@ forecast_quantiles simulate_quantiles(const prophet_model& model, const scaled_f
       for (uword level = 0; level < levels; ++level) {
         result.trend(row, level) = mean_trend;
         result.observation(row, level) = mean_trend * forecast.factor[row] + forecast.additive[row] +
-                                         model.sigma * normal_quantile(options.quantiles[level]);
+                                         model.sigma * gaussian_quantile(options.quantiles[level]);
       }
       continue;
     }

@@ -31,6 +31,6 @@ forecast_quantiles simulate_quantiles(const prophet_model& model, const scaled_f
                                       const uncertainty_options& options);
 
 // The quantile function of the standard normal distribution; p in (0, 1), relative error below 1e-9.
-double normal_quantile(double p);
+double gaussian_quantile(double p);
 
 } // namespace gnomon::forecasting

@@ -95,8 +95,8 @@ BOOST_AUTO_TEST_CASE(gram_matrix_from_segment_sums_equals_the_product_of_explici
     arma::vec weight(problem.t.n_elem);
     for (double& w : weight)
       w = uniform(random);
-    const arma::vec weighted_t = weight % problem.t;
-    const weighted_design design{problem.segments, trend_base::slope_and_offset, weight, weighted_t,
+    const arma::vec weighted_rest = weight % (1 - problem.t);
+    const weighted_design design{problem.segments, trend_base::slope_and_offset, weight, weighted_rest,
                                  problem.features};
     const arma::mat z = explicit_design(problem, weight);
     const double scale = static_cast<double>(problem.t.n_elem);
@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(gram_matrix_from_segment_sums_equals_the_product_of_explici
     const arma::vec projection = project(design, problem.y.memptr(), feature_projection.memptr());
     BOOST_TEST(arma::abs(projection - z.t() * problem.y).max() <= 1e-13 * scale);
 
-    const weighted_design flat{problem.segments, trend_base::offset_only, weight, weighted_t, problem.features};
+    const weighted_design flat{problem.segments, trend_base::offset_only, weight, weighted_rest, problem.features};
     const arma::mat z_flat = z.tail_cols(z.n_cols - 1);
     BOOST_TEST(arma::abs(gram_matrix(flat) - z_flat.t() * z_flat).max() <= 1e-13 * scale);
   }
