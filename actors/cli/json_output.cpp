@@ -1,0 +1,136 @@
+#include "actors/cli/json_output.hpp"
+
+#include "config/json.hpp"
+
+namespace gnomon::actors::cli {
+namespace {
+
+json value_of(const volume_summary& v) {
+  return {{"name", v.name.value},        {"uuid", v.uuid.to_string()},   {"size_bytes", v.size.value},
+          {"state", to_string(v.state)}, {"cache", cache_word(v.cache)}, {"read_only", v.read_only},
+          {"shared", v.shared},          {"connections", v.connections}, {"deleted_until_us", v.deleted_until_us},
+          {"problem", v.problem}};
+}
+json value_of(const connection_info& c) {
+  return {{"id", c.id},
+          {"volume", c.volume.value},
+          {"instance", c.instance.value},
+          {"peer", c.peer},
+          {"size_seen_bytes", c.size_seen.value},
+          {"read_only", c.read_only},
+          {"since_us", c.since_us},
+          {"requests", c.requests}};
+}
+json value_of(const operation_rates& r) {
+  return {{"requests_per_second", double(r.requests_per_second)},
+          {"bytes_per_second", double(r.bytes_per_second)},
+          {"errors_per_second", double(r.errors_per_second)},
+          {"p50_us", double(r.p50_us)},
+          {"p99_us", double(r.p99_us)}};
+}
+json value_of(const volume_rates& v) {
+  return {{"name", v.name.value},       {"uuid", v.uuid.to_string()}, {"read", value_of(v.read)},
+          {"write", value_of(v.write)}, {"other", value_of(v.other)}, {"connections", v.connections},
+          {"in_flight", v.in_flight}};
+}
+json value_of(const actor_info& a) {
+  return {{"name", a.name},
+          {"parent", a.parent},
+          {"id", a.id},
+          {"state", to_string(a.state)},
+          {"restarts", a.restarts},
+          {"answered", a.answered},
+          {"mailbox", a.report.mailbox},
+          {"activity", a.report.activity},
+          {"started_us", a.started_us},
+          {"last_error", a.last_error}};
+}
+template <class T>
+json list_of(const std::vector<T>& values) {
+  auto out = json::array();
+  for (const auto& value : values)
+    out.push_back(value_of(value));
+  return out;
+}
+std::string print(const json& value) { return dump_json(value, json_style::pretty) + "\n"; }
+
+} // namespace
+
+std::string_view cache_word(cache_mode mode) noexcept { return mode == cache_mode::direct ? "direct" : "buffered"; }
+
+std::string json_of(const node_status& s) {
+  auto rings = json::array();
+  for (const auto& r : s.rings)
+    rings.push_back({{"index", r.index},
+                     {"connections", r.connections},
+                     {"requests", r.requests},
+                     {"buffer_bytes", r.buffer_bytes}});
+  return print({{"node", s.node.value},
+                {"version", s.version},
+                {"state", to_string(s.state)},
+                {"healthy", s.problems.empty()},
+                {"problems", s.problems},
+                {"pid", s.pid},
+                {"started_us", s.started_us},
+                {"data_dir", s.data_dir},
+                {"previous_stop", s.previous_stop},
+                {"nbd", s.nbd},
+                {"cluster", s.cluster},
+                {"admin", s.admin},
+                {"volumes", s.volumes},
+                {"connections", s.connections},
+                {"actors", s.actors},
+                {"rings", rings}});
+}
+std::string json_of(const std::vector<actor_info>& actors) { return print(list_of(actors)); }
+std::string json_of(const telemetry_snapshot& t) {
+  auto rings = json::array();
+  for (const auto& r : t.rings)
+    rings.push_back({{"index", r.index},
+                     {"connections", r.connections},
+                     {"requests", r.requests},
+                     {"buffer_bytes", r.buffer_bytes},
+                     {"cpu_fraction", double(r.cpu_fraction)},
+                     {"requests_per_turn", double(r.requests_per_turn)}});
+  return print({{"taken_us", t.taken_us},
+                {"interval_s", double(t.interval_s)},
+                {"volumes", list_of(t.volumes)},
+                {"rings", rings}});
+}
+std::string json_of(const volume_summary& volume) { return print(value_of(volume)); }
+std::string json_of(const std::vector<volume_summary>& volumes) { return print(list_of(volumes)); }
+std::string json_of(const volume_details& d) {
+  auto out = value_of(d.summary);
+  auto writers = json::array();
+  for (const auto& writer : d.writers)
+    writers.push_back(writer.value);
+  out.update({{"description", d.description},
+              {"path", d.path},
+              {"from_config", d.from_config},
+              {"created_us", d.created_us},
+              {"generation", d.generation},
+              {"in_flight", d.in_flight},
+              {"writers", writers}});
+  return print(out);
+}
+std::string json_of(const std::vector<connection_info>& connections) { return print(list_of(connections)); }
+std::string json_of(const resize_report& r) {
+  return print({{"volume", value_of(r.volume)}, {"must_reconnect", list_of(r.must_reconnect)}});
+}
+std::string json_of(const parsed_settings& checked) {
+  auto problems = json::array();
+  for (const auto& p : checked.problems)
+    problems.push_back(
+        {{"pointer", p.pointer}, {"expected", p.expected}, {"found", p.found}, {"suggestion", p.suggestion}});
+  return print({{"ok", checked.ok()}, {"problems", problems}, {"problems_unlisted", checked.problems_unlisted}});
+}
+std::string json_of_answer(std::string_view actor, std::string_view answer) {
+  return print({{"actor", actor}, {"answer", answer}});
+}
+std::string json_of_recording(std::string_view volume, std::string_view file, std::uint64_t recorded,
+                              std::uint64_t dropped, double seconds) {
+  return print(
+      {{"volume", volume}, {"file", file}, {"recorded", recorded}, {"dropped", dropped}, {"duration_s", seconds}});
+}
+
+} // namespace gnomon::actors::cli

@@ -1,0 +1,30 @@
+// What `--json` prints, one function per answer: pretty JSON that ends in a newline. Keys are the names of the
+// payload fields with their units; times are microseconds since 1970. Pure; any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "actors/payloads.hpp"
+#include "config/load_settings.hpp"
+
+namespace gnomon::actors::cli {
+
+std::string json_of(const node_status& status);
+std::string json_of(const std::vector<actor_info>& actors);
+std::string json_of(const telemetry_snapshot& snapshot);
+std::string json_of(const volume_summary& volume);
+std::string json_of(const std::vector<volume_summary>& volumes);
+std::string json_of(const volume_details& volume);
+std::string json_of(const std::vector<connection_info>& connections);
+std::string json_of(const resize_report& report);
+std::string json_of(const parsed_settings& checked);
+// {"actor": …, "answer": …}
+std::string json_of_answer(std::string_view actor, std::string_view answer);
+// The outcome of `record`.
+std::string json_of_recording(std::string_view volume, std::string_view file, std::uint64_t recorded,
+                              std::uint64_t dropped, double seconds);
+std::string_view cache_word(cache_mode mode) noexcept; // "buffered", "direct"
+
+} // namespace gnomon::actors::cli

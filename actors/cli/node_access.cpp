@@ -1,0 +1,44 @@
+#include "actors/cli/node_access.hpp"
+
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "config/load_settings.hpp"
+
+namespace gnomon::actors::cli {
+
+result<std::string> find_data_dir(const node_location& location, const char* environment) {
+  if (!location.data_dir.empty())
+    return location.data_dir;
+  if (!location.config_path.empty()) {
+    auto parsed = load_settings(location.config_path);
+    if (!parsed)
+      return tl::unexpected(parsed.error());
+    if (!parsed->ok())
+      return fail(errc::invalid_argument, fmt::format("{} is not a valid configuration; `gnomon check {}` says why",
+                                                      location.config_path, location.config_path));
+    return parsed->value.data_dir;
+  }
+  if (environment != nullptr && *environment != '\0')
+    return std::string(environment);
+  return std::string(data_dir_default);
+}
+
+result<client*> node_access::get() {
+  if (client_) {
+    if (client_->status())
+      return client_.get();
+    client_.reset();
+  }
+  const auto data_dir = find_data_dir(location_, std::getenv(data_dir_variable));
+  if (!data_dir)
+    return tl::unexpected(data_dir.error());
+  auto connected = client::connect(control_socket_path(*data_dir));
+  if (!connected)
+    return tl::unexpected(connected.error());
+  client_ = std::move(*connected);
+  return client_.get();
+}
+
+} // namespace gnomon::actors::cli

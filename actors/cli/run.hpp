@@ -1,0 +1,49 @@
+// Carries out commands: one place that the command line and the shell share. Every verb prints its answer to
+// `streams.out` and, if it fails, one line to `streams.err`; the result is the exit code. Main thread.
+#pragma once
+
+#include "actors/cli/command.hpp"
+#include "actors/cli/node_access.hpp"
+#include "actors/cli/terminal.hpp"
+
+namespace gnomon::actors::cli {
+
+inline constexpr int exit_done = 0, exit_failed = 1, exit_usage = 2;
+
+// What a verb works with.
+struct context {
+  streams io;
+  node_access& node;
+  bool json = false;
+};
+
+// "gnomon: not_found: there is no volume x" on standard error; exit_failed.
+int complain(context& c, const error& why);
+
+// The whole program: `words` without the program's name.
+int run_program(std::span<const std::string> words, streams io);
+
+// Any verb but `shell`.
+int run_command(const command& what, context& c);
+
+int run(const check_command&, context&);
+int run(const status_command&, context&);
+int run(const actors_command&, context&);
+int run(const top_command&, context&);
+int run(const ask_command&, context&);
+int run(const volume_ls_command&, context&);
+int run(const volume_show_command&, context&);
+int run(const volume_create_command&, context&);
+int run(const volume_resize_command&, context&);
+int run(const volume_delete_command&, context&);
+int run(const volume_undelete_command&, context&);
+int run(const volume_purge_command&, context&);
+int run(const volume_rename_command&, context&);
+int run(const volume_who_command&, context&);
+int run(const volume_fence_command&, context&);
+int run(const volume_clear_command&, context&);
+int run(const record_command&, context&);
+int run(const replay_command&, context&);
+int run(const shell_command&, context&);
+
+} // namespace gnomon::actors::cli
