@@ -21,7 +21,8 @@
 
 namespace gnomon::store {
 
-inline constexpr std::size_t history_block_rows_max = 2'000'000; // what a decoder accepts
+// Rows of one value: what a decoder accepts, and at most 53 MB encoded.
+inline constexpr std::size_t history_block_rows_max = 800'000;
 
 // What was done to something during a slot.
 struct access_counters {

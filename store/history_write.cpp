@@ -57,6 +57,16 @@ struct history::writer {
     return (kind == 0 ? owner.options_.keep_chunks : owner.options_.keep_totals)[static_cast<std::size_t>(r)];
   }
 
+  // Hundreds of instances on one chunk could outgrow a value; the last of them are not kept.
+  void limit(std::vector<stored_row>& rows) {
+    normalize(rows);
+    if (rows.size() <= history_block_rows_max)
+      return;
+    owner.rows_refused_ += rows.size() - history_block_rows_max;
+    log::warning("history: {} rows of one slot or block, {} are kept", rows.size(), history_block_rows_max);
+    rows.resize(history_block_rows_max);
+  }
+
   // --- tails
 
   result<void> add_to_tail(std::uint8_t kind, resolution r, volume_uuid volume, std::uint64_t slot,
@@ -72,7 +82,7 @@ struct history::writer {
         owner.skip_damaged(ok.error());
     for (auto& row : rows)
       row.slot = 0;
-    normalize(rows);
+    limit(rows);
     return t.put(history_database::tails, key,
                  seal_value(value_type::history_tail, history_tail_version, encode_rows(rows)));
   }
@@ -92,8 +102,8 @@ struct history::writer {
       if (*present) {
         if (auto ok = decode_block(key, **present, block); !ok)
           owner.skip_damaged(ok.error());
-        normalize(block);
       }
+      limit(block);
       if (auto ok = t.put(history_database::blocks, key,
                           seal_value(value_type::history_block, history_block_version, encode_rows(block)));
           !ok)
