@@ -54,9 +54,9 @@ class clients(suite.OneNode):
         for ability in ("flush", "fua", "trim", "zero", "fast_zero", "cache", "df", "multi_conn"):
             self.assertTrue(export["can_" + ability], ability)
         # A buffered volume takes any byte range; both announce sizes a client can rely upon.
-        self.assertEqual(export["block_minimum"], 1)
-        self.assertEqual(export["block_preferred"], 4096)
-        self.assertGreaterEqual(export["block_maximum"], node.MiB)
+        self.assertEqual(export["block_size_minimum"], 1)
+        self.assertEqual(export["block_size_preferred"], 4096)
+        self.assertGreaterEqual(export["block_size_maximum"], node.MiB)
 
     def test_list_names_every_volume_and_an_unknown_one_is_refused(self):
         listed = json.loads(node.run(["nbdinfo", "--list", "--json", self.node.uri("", self.door)]).stdout)

@@ -170,8 +170,10 @@ class Load:
                     complaints.append(f"sector {sector}: may hold {numbers}, holds {self.describe(found)}")
                     continue
                 settled = match[-1]
-                if settled is not None:
-                    settled.acknowledged = settled.acknowledged or self.tick
+                if settled is not None and settled.acknowledged is None:
+                    # Of this sector only: others of the same unanswered write may still hold what was there before.
+                    settled = Write(settled.number, settled.zero, settled.issued)
+                    settled.acknowledged = self.tick
                 self.history[sector] = [settled]
         self.tick += 1
         self.undecided = undecided
