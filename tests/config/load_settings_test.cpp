@@ -423,6 +423,7 @@ BOOST_AUTO_TEST_CASE(two_names_of_one_file_cannot_be_two_volumes) {
   const scratch_directory scratch;
   const auto image = scratch.path / "image", link = scratch.path / "link", hard = scratch.path / "hard";
   std::ofstream(image) << std::string(4096, '\0');
+  std::ofstream(scratch.path / "other") << std::string(4096, '\0');
   std::filesystem::create_symlink(image, link);
   std::filesystem::create_hard_link(image, hard);
   const auto file = scratch.path / "gnomon.json";
