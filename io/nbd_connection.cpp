@@ -94,17 +94,17 @@ void nbd_connection::drop() {
 void nbd_connection::check_end() {
   if (phase_ != phase::draining && phase_ != phase::dropped)
     return;
-  if (phase_ == phase::draining && (in_flight_ != 0 || ready_ || sending_))
-    return;
-  if (incoming_) { // its payload will never be whole
+  if (incoming_ && !(receiving_ && receiving_into_ == target::payload)) { // its payload will never be whole
     release(*incoming_);
     incoming_ = nullptr;
   }
-  release_input();
   if (phase_ == phase::draining) {
+    if (in_flight_ != (incoming_ ? 1u : 0u) || ready_ || sending_)
+      return;
     phase_ = phase::dropped;
     shutdown(fd_, SHUT_RDWR);
   }
+  release_input();
   if (receiving_ || sending_ || in_flight_ != 0 || send_task_.queued)
     return;
   service_.gone(*this);
