@@ -430,7 +430,7 @@ BOOST_AUTO_TEST_CASE(two_names_of_one_file_cannot_be_two_volumes) {
   std::ofstream(file) << R"({"node":"n","data_dir":"/d","volumes":[{"name":"a","path":")" << image.string()
                       << R"("},{"name":"b","path":")" << link.string() << R"("},{"name":"c","path":")"
                       << hard.string() << R"("},{"name":"d","path":")" << (scratch.path / "absent").string()
-                      << R"("}]})";
+                      << R"("},{"name":"e","path":")" << (scratch.path / "other").string() << R"("}]})";
   const auto loaded = load_settings(file.string());
   BOOST_REQUIRE(loaded);
   BOOST_REQUIRE_EQUAL(loaded->problems.size(), 2u);
