@@ -143,7 +143,7 @@ struct interruption::saved {
 interruption::interruption() : saved_(new saved) {
   interrupted = 0;
   struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = 1; };
+  action.sa_handler = [](int number) { interrupted = number; };
   sigaction(SIGINT, &action, &saved_->on_int);
   sigaction(SIGTERM, &action, &saved_->on_term);
 }
@@ -153,5 +153,6 @@ interruption::~interruption() {
   delete saved_;
 }
 bool interruption::requested() noexcept { return interrupted != 0; }
+bool interruption::terminated() noexcept { return interrupted == SIGTERM; }
 
 } // namespace gnomon::actors::cli

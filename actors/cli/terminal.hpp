@@ -50,6 +50,7 @@ public:
   ~interruption();
   interruption(const interruption&) = delete;
   static bool requested() noexcept;
+  static bool terminated() noexcept; // by SIGTERM
 
 private:
   struct saved;

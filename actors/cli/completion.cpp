@@ -1,0 +1,89 @@
+#include "actors/cli/completion.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "actors/cli/command.hpp"
+
+namespace gnomon::actors::cli {
+namespace {
+const std::map<std::string_view, std::vector<std::string_view>> options{
+    {"check", {"--reference", "--schema"}},
+    {"top", {"--once", "--interval"}},
+    {"record", {"--output", "--duration"}},
+    {"replay",
+     {"--uri", "--to", "--volume", "--all-volumes", "--speed", "--depth", "--connections", "--wrap", "--scale",
+      "--verify", "--reads-only", "--limit", "--duration"}},
+    {"volume ls", {"--deleted", "--all"}},
+    {"volume create", {"--description", "--path", "--direct", "--read-only", "--shared"}},
+    {"volume undelete", {"--as"}},
+    {"volume purge", {"--yes"}},
+    {"volume fence", {"--instance"}},
+};
+
+template <class Words>
+void add_matching(std::vector<std::string>& to, const Words& words, std::string_view partial) {
+  for (const auto& word : words)
+    if (std::string_view(word).starts_with(partial))
+      to.emplace_back(word);
+}
+
+void add_options(std::vector<std::string>& to, const std::string& verb, std::string_view partial) {
+  add_matching(to, std::vector<std::string_view>{"--help", "--json"}, partial);
+  if (const auto found = options.find(verb); found != options.end())
+    add_matching(to, found->second, partial);
+}
+
+void add_arguments(completion& out, std::span<const std::string> before, std::string_view partial,
+                   const name_lookup& names) {
+  const auto& verb = before[0];
+  const auto& last = before.back();
+  if (verb == "volume") {
+    const bool wants_volume = before.size() == 2 && before[1] != "create" && before[1] != "ls";
+    const bool deleted = before[1] == "undelete" || before[1] == "purge";
+    if (wants_volume)
+      add_matching(out.candidates, names(deleted ? name_kind::deleted_volumes : name_kind::volumes), partial);
+    out.is_path = last == "--path";
+  } else if (verb == "ask" && before.size() == 1) {
+    add_matching(out.candidates, names(name_kind::actors), partial);
+  } else if (verb == "replay" && (last == "--to" || last == "--volume")) {
+    add_matching(out.candidates, names(name_kind::volumes), partial);
+  } else if (verb == "record" && before.size() == 1) {
+    add_matching(out.candidates, names(name_kind::volumes), partial);
+  } else {
+    out.is_path = ((verb == "replay" || verb == "check") && before.size() == 1) || last == "--output" || last == "-o";
+  }
+}
+} // namespace
+
+completion complete(std::span<const std::string> before, std::string_view partial, const name_lookup& names) {
+  completion out;
+  if (before.empty()) {
+    for (const auto word : verb_words())
+      if (word != "shell" && word.starts_with(partial))
+        out.candidates.emplace_back(word);
+  } else if (before.size() == 1 && before[0] == "help") {
+    add_matching(out.candidates, verb_words(), partial);
+  } else if (before.size() == 1 && before[0] == "volume") {
+    add_matching(out.candidates, volume_words(), partial);
+  } else if (partial.starts_with("-")) {
+    add_options(out.candidates, before[0] == "volume" ? before[0] + " " + before[1] : before[0], partial);
+  } else {
+    add_arguments(out, before, partial, names);
+  }
+  std::sort(out.candidates.begin(), out.candidates.end());
+  return out;
+}
+
+std::string common_prefix(std::span<const std::string> candidates) {
+  if (candidates.empty())
+    return {};
+  std::string prefix = candidates.front();
+  for (const auto& word : candidates) {
+    const auto end = std::mismatch(prefix.begin(), prefix.end(), word.begin(), word.end()).first;
+    prefix.erase(end, prefix.end());
+  }
+  return prefix;
+}
+
+} // namespace gnomon::actors::cli
