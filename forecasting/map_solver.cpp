@@ -13,7 +13,7 @@ namespace {
 using arma::uword;
 
 constexpr unsigned alternations_max = 100;
-constexpr double log_variance_tolerance = 1e-8;
+constexpr double log_variance_tolerance = 1e-6;
 constexpr double posterior_rounding = 1e-12;  // relative
 constexpr double optimality_tolerance = 1e-9; // of the penalty, for the gradient of an inactive change
 // Each change enters the active set a few times at most; the bound only stops a cycle caused by rounding.

@@ -96,14 +96,20 @@ std::vector<path> draw_paths(const prophet_model& model, double t_max, unsigned 
   return paths;
 }
 
-// Linear interpolation between order statistics (R's type 7, as Prophet takes them). Sorts `values`.
-void take_quantiles(std::vector<double>& values, const std::vector<double>& levels, arma::mat& out, uword row) {
-  std::sort(values.begin(), values.end());
-  for (uword level = 0; level < levels.size(); ++level) {
+// Linear interpolation between order statistics (R's type 7, as Prophet takes them). Reorders `values`; `ascending`
+// lists the levels by size, so that each selection only looks at what the one before left above it.
+void take_quantiles(std::vector<double>& values, const std::vector<double>& levels,
+                    const std::vector<uword>& ascending, arma::mat& out, uword row) {
+  auto unsettled = values.begin();
+  for (const uword level : ascending) {
     const double position = levels[level] * static_cast<double>(values.size() - 1);
-    const auto below = static_cast<std::size_t>(position);
-    const std::size_t above = std::min(below + 1, values.size() - 1);
-    out(row, level) = values[below] + (position - static_cast<double>(below)) * (values[above] - values[below]);
+    const auto below = values.begin() + static_cast<std::ptrdiff_t>(position);
+    if (below >= unsettled) {
+      std::nth_element(unsettled, below, values.end());
+      unsettled = below;
+    }
+    const double above = below + 1 == values.end() ? *below : *std::min_element(below + 1, values.end());
+    out(row, level) = *below + (position - std::floor(position)) * (above - *below);
   }
 }
 
@@ -153,6 +159,11 @@ forecast_quantiles simulate_quantiles(const prophet_model& model, const scaled_f
   std::iota(order.begin(), order.end(), uword{0});
   std::stable_sort(order.begin(), order.end(), [&](uword a, uword b) { return forecast.t[a] < forecast.t[b]; });
 
+  std::vector<uword> ascending(levels);
+  std::iota(ascending.begin(), ascending.end(), uword{0});
+  std::sort(ascending.begin(), ascending.end(),
+            [&](uword a, uword b) { return options.quantiles[a] < options.quantiles[b]; });
+
   random_numbers random(options.seed);
   std::vector<path> paths = draw_paths(model, forecast.t.max(), options.samples, random);
   std::vector<double> trend(options.samples);
@@ -171,8 +182,8 @@ forecast_quantiles simulate_quantiles(const prophet_model& model, const scaled_f
       trend[i] = trend_of(model, forecast, row, forecast.predictor[row] + paths[i].deviation(forecast.t[row]));
       observation[i] = trend[i] * forecast.factor[row] + forecast.additive[row] + model.sigma * random.normal();
     }
-    take_quantiles(observation, options.quantiles, result.observation, row);
-    take_quantiles(trend, options.quantiles, result.trend, row);
+    take_quantiles(observation, options.quantiles, ascending, result.observation, row);
+    take_quantiles(trend, options.quantiles, ascending, result.trend, row);
   }
   return result;
 }

@@ -136,6 +136,22 @@ BOOST_AUTO_TEST_CASE(flat_growth_has_no_uncertain_trend_and_logistic_stays_betwe
   BOOST_TEST(forecast->trend_quantiles.max() <= 6);
 }
 
+BOOST_AUTO_TEST_CASE(levels_may_come_in_any_order_and_as_many_as_allowed) {
+  const auto model = fit(noisy_line(6, 0.2), no_season());
+  BOOST_REQUIRE(model);
+  std::vector<double> ascending;
+  for (std::size_t i = 1; i <= quantile_levels_max; ++i)
+    ascending.push_back(static_cast<double>(i) / (quantile_levels_max + 1));
+  const std::vector<double> descending(ascending.rbegin(), ascending.rend());
+  for (const unsigned samples : {1u, 2u, 97u, 1000u}) {
+    const auto up = predict(*model, ahead(*model, 5), {}, {samples, ascending, 1});
+    const auto down = predict(*model, ahead(*model, 5), {}, {samples, descending, 1});
+    BOOST_REQUIRE((up && down));
+    BOOST_TEST(arma::abs(up->quantiles - arma::fliplr(down->quantiles)).max() == 0.0);
+    BOOST_TEST(arma::diff(up->quantiles, 1, 1).min() >= 0);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(horizons_of_thousands_of_spans_are_answered) {
   const auto model = fit(noisy_line(5, 0.2, 50), no_season());
   BOOST_REQUIRE(model);
