@@ -106,7 +106,7 @@ grep -E '^ *(read|write):' "$work/fio.txt"
 echo "and 32 MiB written to the O_DIRECT volume read back as written"
 
 title "A recorded trace, replayed at full speed"
-trace=examples/pgbench.csv.gz
+trace=examples/oltp.csv.gz
 run gnomon replay "$trace" --volume bench --speed max --verify
 
 title "What the node says about itself"

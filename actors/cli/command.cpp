@@ -1,5 +1,6 @@
 #include "actors/cli/command.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <sstream>
 
@@ -7,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "config/names.hpp"
+#include "config/text.hpp"
 #include "config/units.hpp"
 
 namespace gnomon::actors::cli {
@@ -246,9 +248,38 @@ private:
   bool wrap_ = false, scale_ = false;
 };
 
+// CLI11 says no more than that a command is missing; people mistype, so name the nearest one.
+std::optional<std::string> unknown_verb(std::span<const std::string> words) {
+  std::span<const std::string_view> known = verbs;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == "--config" || words[i] == "--data-dir")
+      ++i;
+    else if (words[i].starts_with("-"))
+      continue;
+    else if (std::find(known.begin(), known.end(), words[i]) == known.end() || words[i] == "quit") {
+      const auto meant = words[i] == "quit" ? std::string_view() : nearest(words[i], known);
+      return fmt::format("there is no command {}{}", quote(words[i]),
+                         meant.empty() ? "; --help lists them" : fmt::format("; did you mean {}?", meant));
+    } else if (words[i] == "volume" && known.data() == verbs) {
+      known = volume_verbs;
+    } else {
+      return std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
 } // namespace
 
 std::variant<invocation, parse_stop> parse_command(std::span<const std::string> words, parse_place place) {
+  if (!words.empty() && words[0] == "help") {
+    std::vector<std::string> asked(words.begin() + 1, words.end());
+    asked.emplace_back("--help");
+    return parse_command(asked, place);
+  }
+  const std::string_view who = place == parse_place::shell ? "" : "gnomon: ";
+  if (const auto problem = unknown_verb(words))
+    return parse_stop{2, fmt::format("{}{}\n", who, *problem)};
   grammar g(place);
   try {
     g.app.parse(std::vector<std::string>(words.rbegin(), words.rend())); // CLI11 takes them last first
@@ -257,9 +288,9 @@ std::variant<invocation, parse_stop> parse_command(std::span<const std::string> 
     const bool is_help = g.app.exit(stop, text, problem) == 0;
     if (is_help)
       return parse_stop{0, text.str()};
-    return parse_stop{2, fmt::format("{}{}\n", place == parse_place::shell ? "" : "gnomon: ", stop.what())};
+    return parse_stop{2, fmt::format("{}{}\n", who, stop.what())};
   } catch (const std::exception& broken) {
-    return parse_stop{2, fmt::format("gnomon: {}\n", broken.what())};
+    return parse_stop{2, fmt::format("{}{}\n", who, broken.what())};
   }
   return std::move(g.out);
 }

@@ -45,26 +45,12 @@ std::vector<std::string> names_at(node_access& access, name_kind kind) {
   return names;
 }
 
-int show_help(std::vector<std::string> words, context& c) {
-  words.erase(words.begin());
-  words.emplace_back("--help");
-  const auto parsed = parse_command(words, parse_place::shell);
-  const auto* stop = std::get_if<parse_stop>(&parsed);
-  if (stop == nullptr)
-    return exit_failed;
-  auto& to = stop->exit_code == exit_done ? c.io.out : c.io.err;
-  to << stop->text;
-  if (words.size() == 1)
-    to << "\nhelp VERB says more about one; quit (or Ctrl-D) leaves.\n";
-  return stop->exit_code;
-}
-
 int run_line(const std::vector<std::string>& words, context& c) {
-  if (words[0] == "help")
-    return show_help(words, c);
   auto parsed = parse_command(words, parse_place::shell);
   if (const auto* stop = std::get_if<parse_stop>(&parsed)) {
     (stop->exit_code == exit_done ? c.io.out : c.io.err) << stop->text;
+    if (words.size() == 1 && words[0] == "help")
+      c.io.out << "\nhelp VERB says more about one; quit (or Ctrl-D) leaves.\n";
     return stop->exit_code;
   }
   const auto& wanted = std::get<invocation>(parsed);
