@@ -105,6 +105,7 @@ private:
   std::mutex listeners_mutex_;
   std::vector<std::unique_ptr<listener>> listeners_;
   std::atomic<std::uint64_t> next_connection_{1};
+  std::atomic<std::size_t> next_ring_{0};
   std::mutex recorders_mutex_;
   std::unordered_map<volume_uuid, std::unique_ptr<recorder>> recorders_;
   std::mutex bridges_mutex_;
@@ -375,10 +376,16 @@ void node_engine::fence(volume_uuid volume, std::optional<instance_id> instance,
   });
 }
 
+// Among equals the next one in turn, so that few connections spread over all rings.
 nbd_service& node_engine::least_busy() {
-  return **std::min_element(services_.begin(), services_.end(), [](const auto& a, const auto& b) {
-    return a->connection_count() < b->connection_count();
-  });
+  const std::size_t first = next_ring_.fetch_add(1, std::memory_order_relaxed);
+  nbd_service* chosen = nullptr;
+  for (std::size_t i = 0; i < services_.size(); ++i) {
+    nbd_service* one = services_[(first + i) % services_.size()].get();
+    if (!chosen || one->connection_count() < chosen->connection_count())
+      chosen = one;
+  }
+  return *chosen;
 }
 
 void node_engine::accepted(int fd, const instance_id& anonymous, std::function<void()> closed) {

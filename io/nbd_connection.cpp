@@ -338,8 +338,7 @@ nbd_connection::parsed nbd_connection::begin_request(const nbd::request& r) {
     }
     if (in_flight_ >= service_.limits().requests_in_flight_max)
       return parsed::wait;
-    if (r.type == nbd::command::write)
-      skip_bytes_ = r.length;
+    skip_bytes_ = checked.skip_bytes;
     refuse(r, checked.error, checked.text);
     return parsed::more;
   }

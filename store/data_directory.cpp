@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "config/log.hpp"
 #include "store/schema.hpp"
 
 namespace gnomon::store {
@@ -41,6 +42,18 @@ result<std::string> foreign_entry(const std::string& path) {
   return found;
 }
 
+// Best effort: a node runs without, it only may not start again on a full disk.
+void set_space_aside(const std::string& path, std::uint64_t bytes) {
+  auto fd = open_file(path, O_RDWR | O_CREAT);
+  if (!fd)
+    return;
+  struct stat about {};
+  if (::fstat(fd->get(), &about) == 0 && static_cast<std::uint64_t>(about.st_blocks) * 512 >= bytes)
+    return;
+  if (::posix_fallocate(fd->get(), 0, static_cast<off_t>(bytes)) != 0 || ::fsync(fd->get()) != 0)
+    ::unlink(path.c_str());
+}
+
 } // namespace
 
 std::string_view to_string(previous_stop stop) noexcept {
@@ -64,11 +77,34 @@ result<std::unique_ptr<data_directory>> data_directory::open(data_directory_opti
   auto ok = make_directory(directory->options_.path)
                 .and_then([&] { return directory->take_lock(); })
                 .and_then([&] { return directory->check_format(); })
-                .and_then([&] { return directory->make_layout(); })
-                .and_then([&] { return directory->mark_running(); });
+                .and_then([&] { return directory->make_layout(); });
+  if (ok)
+    ok = directory->mark_running_with_reserve();
   if (!ok)
     return tl::unexpected(ok.error());
   return directory;
+}
+
+// A disk that volumes have filled must not keep the node from starting. What was set aside is given to the start's
+// own small files and commits; half of it is kept for the start after this one, and all of it again once there is
+// room.
+result<void> data_directory::mark_running_with_reserve() {
+  const std::string path = options_.path + "/reserve";
+  std::uint64_t keep = reserve_bytes_max;
+  auto ok = mark_running();
+  if (!ok && ok.error().code == errc::no_space) {
+    struct stat about {};
+    if (::stat(path.c_str(), &about) != 0 || about.st_blocks == 0)
+      return ok;
+    keep = static_cast<std::uint64_t>(about.st_blocks) * 512 / 2;
+    log::warning("{}: the disk is full; starting on the {} KiB set aside for this", options_.path, keep * 2 >> 10);
+    if (auto removed = remove_file_durably(path); !removed)
+      return removed;
+    ok = mark_running();
+  }
+  if (ok)
+    set_space_aside(path, keep);
+  return ok;
 }
 
 result<void> data_directory::take_lock() {

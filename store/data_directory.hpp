@@ -2,6 +2,7 @@
 // open() and mark_clean() block on the disk and belong to the daemon's main thread; the paths may be read from any
 // thread. Never touches what is inside volumes/, meta/ and history/.
 //
+//   reserve          space set aside, so that a node starts on a disk that its volumes have filled
 //   lock             flock'ed while a node runs; holds its pid
 //   format           whose directory this is and in which format (node_record), written once
 //   running          exists while a node runs: the boot id of the machine at its start. Removed by a clean stop.
@@ -39,6 +40,8 @@ struct data_directory_options {
 
 class data_directory {
 public:
+  static constexpr std::uint64_t reserve_bytes_max = 1 << 20;
+
   // Creates what is missing (the parent of `path` must exist), takes the lock, and durably marks the node as running.
   // busy: another process has it, the message names its pid; invalid_argument: the directory of another node;
   // unsupported: a newer format; corrupt: not a data directory (not empty and without a format file, or damaged);
@@ -66,6 +69,7 @@ private:
   result<void> check_format();
   result<void> make_layout();
   result<void> mark_running();
+  result<void> mark_running_with_reserve();
 
   data_directory_options options_;
   unique_fd lock_;
