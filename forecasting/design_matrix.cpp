@@ -118,6 +118,8 @@ std::vector<feature_column> list_columns(const prophet_options& options,
 arma::mat feature_matrix(const arma::vec& time_seconds, const feature_inputs& inputs, arma::uword column_count) {
   const arma::uword rows = time_seconds.n_elem;
   arma::mat matrix(rows, column_count, arma::fill::none);
+  if (rows == 0)
+    return matrix;
   arma::uword column = 0;
   for (const seasonality& s : inputs.seasonalities) {
     fourier_series_into(time_seconds.memptr(), rows, s.period_seconds, s.fourier_order, matrix.colptr(column));

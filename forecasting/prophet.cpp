@@ -46,6 +46,11 @@ std::vector<uword> rows_by_time(const arma::vec& time_seconds, const double* val
   return rows;
 }
 
+// Armadillo has no column pointer for a matrix without elements.
+const double* column_of(const arma::mat& matrix, uword column) {
+  return matrix.is_empty() ? nullptr : matrix.colptr(column);
+}
+
 bool is_convex(const history_design& design) {
   return design.model.options.growth != trend_growth::logistic &&
          std::none_of(design.model.columns.begin(), design.model.columns.end(),
@@ -221,7 +226,7 @@ void fit_shared(const history_design& design, const std::vector<uword>& rows, co
       const arma::vec y(block.colptr(c), n, false, true);
       prophet_model model = design.model;
       model.y_scale = scale[c];
-      store(shared.fit(y, projections.colptr(c)), model);
+      store(shared.fit(y, column_of(projections, c)), model);
       results[columns[begin + c]] = finished(std::move(model));
     }
   }
@@ -267,7 +272,7 @@ std::vector<result<prophet_model>> fit_many(const arma::vec& time_seconds, const
   // Columns by which of their rows are missing; complete ones have an empty key.
   std::map<std::vector<uword>, std::vector<uword>> groups;
   for (uword c = 0; c < count; ++c) {
-    const arma::vec column(const_cast<double*>(values.colptr(c)), values.n_rows, false, true);
+    const arma::vec column(const_cast<double*>(column_of(values, c)), values.n_rows, false, true);
     if (auto ok = check({time_seconds, column}); !ok) {
       results[c] = tl::unexpected<error>(ok.error());
       continue;
@@ -279,7 +284,7 @@ std::vector<result<prophet_model>> fit_many(const arma::vec& time_seconds, const
     groups[std::move(missing)].push_back(c);
   }
   for (const auto& [missing, columns] : groups) {
-    const std::vector<uword> rows = rows_by_time(time_seconds, values.colptr(columns.front()));
+    const std::vector<uword> rows = rows_by_time(time_seconds, column_of(values, columns.front()));
     const auto design = design_history(time_seconds, rows, options, known);
     if (!design) {
       for (const uword c : columns)

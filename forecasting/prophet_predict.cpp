@@ -79,6 +79,8 @@ result<scaled_rows> evaluate_rows(const prophet_model& model, const arma::vec& t
       feature_matrix(time_seconds, {model.options, model.seasonalities, events, regressors}, model.columns.size());
   out.factor.ones(rows);
   out.additive.zeros(rows);
+  if (rows == 0)
+    return out;
   for (uword c = 0; c < model.columns.size(); ++c)
     (model.columns[c].mode == component_mode::additive ? out.additive : out.factor) +=
         model.beta[c] * out.features.col(c);
@@ -106,6 +108,8 @@ std::vector<component_forecast> split_components(const prophet_model& model, con
     const bool additive = column.mode == component_mode::additive;
     if (components.empty() || components.back().name != column.component)
       components.push_back({column.component, column.mode, arma::vec(rows.t.n_elem)});
+    if (rows.t.is_empty())
+      continue; // names alone
     components.back().value += model.beta[c] * (additive ? model.y_scale : 1) * rows.features.col(c);
   }
   return components;
@@ -131,7 +135,7 @@ result<prophet_forecast> predict(const prophet_model& model, const arma::vec& ti
   forecast.additive_terms = rows->additive * model.y_scale;
   forecast.multiplicative_terms = rows->factor - 1;
   forecast.components = split_components(model, *rows);
-  if (uncertainty.samples == 0)
+  if (uncertainty.samples == 0 || time_seconds.is_empty())
     return forecast;
 
   const forecast_quantiles quantiles = simulate_quantiles(

@@ -95,8 +95,16 @@ BOOST_AUTO_TEST_CASE(logistic_and_multiplicative_models_are_fitted_one_by_one) {
   check_like_alone(grid(400), loads(400, 5), options, known);
 }
 
+BOOST_AUTO_TEST_CASE(models_without_any_feature_are_shared_too) {
+  prophet_options options;
+  options.daily = options.weekly = options.yearly = seasonality_switch::off;
+  check_like_alone(grid(400), loads(400, 5), options, {});
+}
+
 BOOST_AUTO_TEST_CASE(nothing_to_fit_and_wrong_shapes_have_answers) {
   BOOST_TEST(fit_many(grid(10), arma::mat(10, 0)).empty());
+  for (const auto& outcome : fit_many(arma::vec(), arma::mat(0, 2)))
+    BOOST_TEST(!outcome);
   const auto wrong = fit_many(grid(10), arma::mat(9, 3, arma::fill::ones));
   BOOST_REQUIRE(wrong.size() == 3u);
   for (const auto& outcome : wrong)
