@@ -95,7 +95,7 @@ private:
   result<void> close_core(const std::shared_ptr<volume_core>& core);
   static result<void> drain(volume_core& core, std::chrono::steady_clock::time_point until);
   void wait_for_quiescence();
-  void accepted(int fd, const instance_id& anonymous, std::function<void()> closed);
+  void accepted(new_client client);
   nbd_service& least_busy();
 
   engine_options options_;
@@ -388,7 +388,7 @@ nbd_service& node_engine::least_busy() {
   return *chosen;
 }
 
-void node_engine::accepted(int fd, const instance_id& anonymous, std::function<void()> closed) {
+void node_engine::accepted(new_client client) {
   std::uint64_t open = 0;
   for (const auto& service : services_)
     open += service->connection_count();
@@ -396,23 +396,22 @@ void node_engine::accepted(int fd, const instance_id& anonymous, std::function<v
     if (!registry_.stopping())
       plane_.report({event::kind::connections_limit,
                      {},
-                     anonymous,
+                     client.anonymous,
                      0,
                      "nbd.connections_max (" + std::to_string(options_.nbd.connections_max) + ") reached"});
-    close(fd);
-    if (closed)
-      closed();
+    close(client.fd);
+    if (client.on_closed)
+      client.on_closed();
     return;
   }
   nbd_service& service = least_busy();
-  const std::uint64_t id = next_connection_.fetch_add(1, std::memory_order_relaxed);
+  client.id = next_connection_.fetch_add(1, std::memory_order_relaxed);
+  client.peer = describe_peer(client.fd);
   service.expect_connection();
-  if (!service.on().post([&service, fd, id, anonymous, closed](ring&) {
-        service.adopt(fd, id, describe_peer(fd), anonymous, closed);
-      })) {
-    close(fd);
-    if (closed)
-      closed();
+  if (!service.on().post([&service, client](ring&) { service.adopt(client); })) {
+    close(client.fd);
+    if (client.on_closed)
+      client.on_closed();
   }
 }
 
@@ -421,7 +420,12 @@ void node_engine::accepted(int fd, const instance_id& anonymous, std::function<v
 result<endpoint> node_engine::listen(const endpoint& where) {
   auto opened = listener::open(
       where, options_.nbd.socket_mode, *plane_.rings[0],
-      [this](int fd, const instance_id& who) { accepted(fd, who, {}); },
+      [this](int fd, const instance_id& who) {
+        new_client client;
+        client.fd = fd;
+        client.anonymous = who;
+        accepted(std::move(client));
+      },
       [this](event e) { plane_.report(std::move(e)); });
   if (!opened)
     return tl::unexpected(opened.error());
@@ -432,7 +436,13 @@ result<endpoint> node_engine::listen(const endpoint& where) {
 
 result<void> node_engine::listen_fd(int fd) {
   auto opened = listener::take_over(
-      fd, *plane_.rings[0], [this](int client, const instance_id& who) { accepted(client, who, {}); },
+      fd, *plane_.rings[0],
+      [this](int fd, const instance_id& who) {
+        new_client client;
+        client.fd = fd;
+        client.anonymous = who;
+        accepted(std::move(client));
+      },
       [this](event e) { plane_.report(std::move(e)); });
   if (!opened)
     return tl::unexpected(opened.error());
@@ -452,7 +462,12 @@ result<void> node_engine::serve_fd(int in_fd, int out_fd, volume_name volume, st
     std::lock_guard lock{bridges_mutex_};
     bridges_.push_back(std::move(*bridge));
   }
-  accepted(fd, instance_id{"anonymous:stdio"}, std::move(closed));
+  new_client client;
+  client.fd = fd;
+  client.anonymous = instance_id{"anonymous:stdio"};
+  client.default_export = volume.value;
+  client.on_closed = std::move(closed);
+  accepted(std::move(client));
   return {};
 }
 

@@ -58,7 +58,7 @@ struct volume_counters {
 struct ring_status {
   std::uint32_t index = 0;
   std::uint64_t connections = 0, requests = 0, turns = 0, enters = 0;
-  std::uint64_t buffer_bytes = 0;   // memory held for buffers now
+  std::uint64_t buffer_bytes = 0;   // request and reply memory in use now
   std::uint64_t cpu_nanoseconds = 0;
 };
 

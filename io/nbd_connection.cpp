@@ -11,10 +11,11 @@
 
 namespace gnomon::io {
 
-nbd_connection::nbd_connection(nbd_service& service, int fd, std::uint64_t id, std::string peer,
-                               instance_id anonymous, std::function<void()> on_closed)
-    : service_(service), fd_(fd), id_(id), peer_(std::move(peer)), anonymous_(std::move(anonymous)),
-      on_closed_(std::move(on_closed)), since_(service.on().now()), since_wall_(system_clock_source().wall_now()) {
+nbd_connection::nbd_connection(nbd_service& service, new_client client)
+    : service_(service), fd_(client.fd), id_(client.id), peer_(std::move(client.peer)),
+      anonymous_(std::move(client.anonymous)), default_export_(std::move(client.default_export)),
+      on_closed_(std::move(client.on_closed)), since_(service.on().now()),
+      since_wall_(system_clock_source().wall_now()) {
   receive_.self = send_.self = send_task_.self = this;
   receive_.on_complete = [](completion& c, ring&, int result, unsigned flags) {
     static_cast<receive_completion&>(c).self->received(result, flags);
@@ -650,6 +651,8 @@ std::vector<export_listing> nbd_connection::directory::list() const {
 }
 
 result<export_info> nbd_connection::directory::find(std::string_view name, export_purpose purpose) {
+  if (name.empty())
+    name = connection_.default_export_;
   const bool go = purpose == export_purpose::go;
   auto opened = connection_.service_.exports().open(name, connection_.anonymous_, go);
   if (!opened)

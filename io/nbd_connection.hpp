@@ -23,8 +23,7 @@ namespace gnomon::io {
 
 class nbd_connection {
 public:
-  nbd_connection(nbd_service& service, int fd, std::uint64_t id, std::string peer, instance_id anonymous,
-                 std::function<void()> on_closed);
+  nbd_connection(nbd_service& service, new_client client);
   ~nbd_connection();
   nbd_connection(const nbd_connection&) = delete;
   nbd_connection& operator=(const nbd_connection&) = delete;
@@ -104,6 +103,7 @@ private:
   const std::uint64_t id_;
   const std::string peer_;
   const instance_id anonymous_;
+  const std::string default_export_;
   std::function<void()> on_closed_;
   const boot_time since_;
   const wall_time since_wall_;

@@ -22,10 +22,9 @@ nbd_service::~nbd_service() {
   }
 }
 
-void nbd_service::adopt(int fd, std::uint64_t id, std::string peer, instance_id anonymous,
-                        std::function<void()> on_closed) {
-  auto made =
-      std::make_unique<nbd_connection>(*this, fd, id, std::move(peer), std::move(anonymous), std::move(on_closed));
+void nbd_service::adopt(new_client client) {
+  const std::uint64_t id = client.id;
+  auto made = std::make_unique<nbd_connection>(*this, std::move(client));
   nbd_connection& connection = *made;
   connections_.emplace(id, std::move(made));
   connection.begin();

@@ -44,6 +44,16 @@ public:
   virtual bool stopping() const noexcept = 0;
 };
 
+// Who has just connected.
+struct new_client {
+  int fd = -1; // taken over
+  std::uint64_t id = 0;
+  std::string peer;
+  instance_id anonymous;           // what it is called unless it says who it is
+  std::string default_export;      // what the empty export name stands for; empty: nothing
+  std::function<void()> on_closed; // may be empty
+};
+
 // One NBD request and its reply, from parsing to the last byte sent. Pooled.
 struct nbd_request {
   volume_request io;
@@ -70,8 +80,8 @@ public:
 
   // Any thread: adopt() will follow, the connection counts from now on.
   void expect_connection() noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
-  // Serves a client; takes ownership of `fd`. `on_closed` (may be empty) is called when it is over.
-  void adopt(int fd, std::uint64_t id, std::string peer, instance_id anonymous, std::function<void()> on_closed);
+  // Serves a client until it is over.
+  void adopt(new_client client);
 
   // Ends connections: those of `core` (null: all) and `instance` (nothing: any).
   enum class manner { drain, drop }; // answer what was asked first, or not

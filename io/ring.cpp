@@ -121,7 +121,7 @@ void ring::run() {
   second_.on_complete = [](completion&, ring& on, int, unsigned) {
     on.buffers_.trim();
     on.stats_.cpu_ns.store(thread_cpu_ns(), std::memory_order_relaxed);
-    on.stats_.buffer_bytes.store(on.buffers_.held_bytes(), std::memory_order_relaxed);
+    on.stats_.buffer_bytes.store(on.buffers_.used_bytes(), std::memory_order_relaxed);
     if (on.hooks_.each_second)
       on.hooks_.each_second(on);
     on.arm_second();

@@ -201,7 +201,7 @@ class faulty_disk(unittest.TestCase):
             good.pwrite(b"g" * 4096, 0)
             good.flush()
             good.shutdown()
-            self.assertEqual(self.state_of(served, "bad"), "writes_failed")
+            self.assertEqual(self.state_of(served, "bad"), "writes failed")
             served.kill()
             served.start()
             bad = connect(served.uri("bad"))
@@ -220,7 +220,7 @@ class faulty_disk(unittest.TestCase):
 
     @staticmethod
     def state_of(served, name):
-        return {v["name"]: v["state"] for v in served.cli_json("volume", "ls")["volumes"]}[name]
+        return {v["name"]: v["state"] for v in served.cli_json("volume", "ls")}[name]
 
     def test_a_failed_flush_stays_failed_until_an_operator_acts_buffered(self):
         self.failed_sync_stays_failed("buffered")
@@ -241,7 +241,7 @@ class faulty_disk(unittest.TestCase):
             good.flush()
             self.assertEqual(answers, [])
             self.assertEqual(served.cli("status", check=False).returncode, 0)
-            other = connect(served.uri("good", "tcp"))  # new connections are served, too
+            other = connect(served.uri("good"))  # new connections are served, too
             other.pread(4096, 0)
             other.shutdown()
             self.disk.switch("wait_pwrite", False)

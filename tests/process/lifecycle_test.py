@@ -99,7 +99,7 @@ class life(unittest.TestCase):
 
     def test_sigterm_ends_idle_and_half_spoken_connections_in_order(self):
         served = node.Node({"db": SIZE}).start()
-        idle, speaking = served.connect(), served.connect("tcp")
+        idle, speaking = served.connect("tcp"), served.connect("tcp")
         raw.go(idle, "db")
         raw.go(speaking, "db")
         speaking.sendall(raw.request(raw.WRITE, 0, MiB) + b"half")
@@ -166,7 +166,7 @@ class life(unittest.TestCase):
             self.assertIsNone(size_of(served, "scratch"))
             with self.assertRaises(nbd.Error):
                 connection.pread(512, MiB)
-            names = [volume["name"] for volume in served.cli_json("volume", "ls")["volumes"]]
+            names = [volume["name"] for volume in served.cli_json("volume", "ls")]
             self.assertEqual(names, ["db"])
             served.kill()
             served.start()
@@ -181,11 +181,11 @@ class life(unittest.TestCase):
         with node.Node({"db": SIZE}, config={"instances": instances}) as served:
             first = connect(served.uri("db@instance:web-1"))
             first.pwrite(b"1" * 512, 0)
-            who = served.cli_json("volume", "who", "db")["connections"]
+            who = served.cli_json("volume", "who", "db")
             self.assertEqual([entry["instance"] for entry in who], ["web-1"])
             # One writing instance per volume: the second waits until the first is fenced.
             self.assertIsNone(size_of(served, "db@instance:web-2"))
-            fenced = served.cli_json("volume", "fence", "db", "--instance", "web-1")["connections"]
+            fenced = served.cli_json("volume", "fence", "db", "--instance", "web-1")
             self.assertEqual(len(fenced), 1)
             with self.assertRaises(nbd.Error):
                 first.pwrite(b"2" * 512, 0)
@@ -199,7 +199,7 @@ class life(unittest.TestCase):
         with node.Node({"db": SIZE}) as served:
             load = stamped_load.Load(random_, SIZE, random_.randrange(1 << 63))
             connections = [connect(served.uri("db")) for _ in range(2)]
-            actors = [actor["name"] for actor in served.cli_json("actors")["actors"] if actor["parent"]]
+            actors = [actor["name"] for actor in served.cli_json("actors") if actor["parent"]]
             self.assertIn("volume/db", actors)
             done = threading.Event()
             worker = threading.Thread(target=load.run, args=(connections, done.is_set))
@@ -219,7 +219,7 @@ class life(unittest.TestCase):
                 tree = served.cli("--json", "actors", check=False)
                 if tree.returncode != 0:
                     return False
-                running = {actor["name"] for actor in json.loads(tree.stdout)["actors"] if actor["state"] == "running"}
+                running = {actor["name"] for actor in json.loads(tree.stdout) if actor["state"] == "running"}
                 return running >= set(actors)
             node.wait_until(repaired, 60, "every actor running again")
             self.assertEqual(size_of(served, "db"), SIZE)
@@ -250,20 +250,24 @@ class life(unittest.TestCase):
             with self.subTest(cache=cache):
                 served = node.Node({"db": SIZE}, cache=cache, transports=())
                 command = [node.GNOMOND, "--config", served.config_path, "--nbd-stdio", "db"]
-                source = os.path.join(served.folder, "source")
-                with open(source, "wb") as file:
-                    file.write(os.urandom(SIZE))
-                node.run(["nbdcopy", "--flush", source, "--", "[", *command, "]"])
-                back = os.path.join(served.folder, "back")
-                node.run(["nbdcopy", "--", "[", *command, "]", back])
-                with open(source, "rb") as first, open(back, "rb") as second:
-                    self.assertEqual(first.read(), second.read())
+                # connect_command speaks over standard input and output; nbdcopy's [ COMMAND ] would pass LISTEN_FDS.
+                source = os.urandom(SIZE)
+                writer = nbd.NBD()
+                writer.connect_command(command)
+                for at in range(0, SIZE, MiB):
+                    writer.pwrite(source[at:at + MiB], at)
+                writer.flush()
+                writer.shutdown()
+                del writer                      # waits for its node to end: one at a time on a data directory
                 connection = nbd.NBD()
                 connection.connect_command(command)
+                for at in range(0, SIZE, MiB):
+                    self.assertEqual(connection.pread(MiB, at), source[at:at + MiB])
                 self.assertEqual(connection.get_size(), SIZE)
                 connection.pwrite(b"stdio" * 100, 77)
                 self.assertEqual(connection.pread(500, 77), b"stdio" * 100)
                 connection.shutdown()
+                del connection
                 unknown = subprocess.run([node.GNOMOND, "--config", served.config_path, "--nbd-stdio", "nothing"],
                                          stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
                 self.assertNotEqual(unknown.returncode, 0)
