@@ -126,6 +126,11 @@ void put_rings(buffer& out, const std::vector<io::ring_status>& rings, std::stri
 
 void put_rings(buffer& out, const node_context& node) {
   const auto rings = node.engine->rings();
+  std::uint64_t connections = 0;
+  for (const auto& ring : rings)
+    connections += ring.connections;
+  head(out, "gnomon_connections", "gauge", "Open connections, those that have not chosen a volume yet included.");
+  put(out, "gnomon_connections {}\n", connections);
   put_rings(out, rings, "gnomon_ring_connections", "gauge", "Connections of the ring.",
             [](const auto& r) { return r.connections; });
   put_rings(out, rings, "gnomon_ring_requests_total", "counter", "Requests the ring has taken.",

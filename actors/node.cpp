@@ -305,7 +305,11 @@ result<void> node::stop() {
   p.door.reset();
   p.context.door = nullptr;
   p.system.reset();
-  p.engine.reset();
+  // I/O that a disk never answered still uses the engine's memory: the process has to end without freeing it.
+  if (!drained && drained.error().code == errc::timed_out)
+    (void)p.engine.release();
+  else
+    p.engine.reset();
   // A node that never served has repaired nothing: what its predecessor left behind must stay visible.
   const bool was_clean = p.directory && (p.directory->stopped() == store::previous_stop::clean ||
                                          p.directory->stopped() == store::previous_stop::none);

@@ -45,7 +45,8 @@ public:
   std::optional<std::chrono::milliseconds> attend();
   // Follows the live part of a new config. Returns what came of it; the log has the details.
   result<apply_report> reload(const settings& wanted);
-  // Ordered stop; every stage is watched. Idempotent. timed_out: I/O had to be abandoned.
+  // Ordered stop; every stage is watched. Idempotent. timed_out: I/O had to be abandoned, and the process must end with
+  // _exit.
   result<void> stop();
   class node_context& context();
 

@@ -89,6 +89,7 @@ struct store_and_engine {
     options.trash_path = directory.path + "/trash";
     options.node = node_name{"alpha"};
     catalogue = value(store::catalogue::open(options));
+    engine = std::make_unique<fake_engine>();
   }
   template <class T>
   static T value(result<T> r) {

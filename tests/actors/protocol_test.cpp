@@ -32,8 +32,9 @@ struct fixture {
     return out;
   }
   caf::error unpack(const std::vector<char>& bytes, caf::message& into) {
+    // Not source(into): CAF 0.17 loses a message's error on that way and leaves an empty message.
     caf::binary_deserializer source{system, bytes};
-    return source(into);
+    return into.load(source);
   }
   template <class T>
   T round_trip(const T& value) {
@@ -269,9 +270,9 @@ BOOST_AUTO_TEST_CASE(what_caf_reports_has_a_code_that_callers_react_to) {
 
 BOOST_AUTO_TEST_CASE(no_infinity_and_no_nan_enters_a_message) {
   using limits = std::numeric_limits<double>;
-  BOOST_TEST(static_cast<double>(finite(limits::infinity())) == limits::max());
-  BOOST_TEST(static_cast<double>(finite(-limits::infinity())) == -limits::max());
-  BOOST_TEST(static_cast<double>(finite(limits::quiet_NaN())) == 0.0);
+  BOOST_TEST(static_cast<double>(actors::finite(limits::infinity())) == limits::max());
+  BOOST_TEST(static_cast<double>(actors::finite(-limits::infinity())) == -limits::max());
+  BOOST_TEST(static_cast<double>(actors::finite(limits::quiet_NaN())) == 0.0);
   for (const double value : {0.0, -0.0, 1.0, -1e300, limits::max(), limits::lowest(), limits::min()}) {
     telemetry_snapshot snapshot;
     snapshot.interval_s = value;
@@ -286,7 +287,7 @@ BOOST_AUTO_TEST_CASE(damaged_messages_do_no_harm) {
   caf::message into;
   for (std::size_t length = 0; length < whole.size(); length += 7) {
     const std::vector<char> cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length));
-    BOOST_TEST(static_cast<bool>(unpack(cut, into)));
+    BOOST_TEST(static_cast<bool>(unpack(cut, into)), length << " of " << whole.size() << " bytes");
   }
 }
 
