@@ -174,8 +174,9 @@ private:
   result<void> load_instances();
   void start(write_job job, done finished);
   result<void> wait(const std::function<void(done)>& start);
-  void maintain_step(std::shared_ptr<done> finished);
-  void append_or_make_room(std::shared_ptr<write_job> job, std::shared_ptr<done> finished, unsigned attempt);
+  void maintain_step(std::shared_ptr<done> finished, std::uint64_t now);
+  void append_or_make_room(std::shared_ptr<write_job> job, std::shared_ptr<done> finished, std::uint64_t now,
+                           unsigned attempt);
   result<void> visit_rows(kind what, const history_query& query,
                           const std::function<void(std::uint64_t, const stored_row&)>& visit) const;
   void skip_damaged(const error& why) const;

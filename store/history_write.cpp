@@ -431,55 +431,58 @@ void history::append(history_batch batch, done finished) {
                   fmt::format("more than {} rows are waiting to be written", history_queued_rows_max));
   }
   const auto slot = floor_to(seconds_of(batch.time), slot_seconds(batch.at));
-  append_or_make_room(std::make_shared<write_job>(
-                          [this, rows, total, slot, volume = batch.volume, at = batch.at](write_transaction& t) {
-                            return writer{*this, t, std::max(slot, seconds_of(options_.clock->wall_now()))}.append(
-                                volume, at, slot, *rows, total);
-                          }),
-                      std::make_shared<done>([this, count, finished = std::move(finished)](result<void> r) {
-                        queued_rows_ -= count;
-                        (r ? rows_appended_ : rows_refused_) += r ? count - 1 : 1;
-                        if (finished)
-                          finished(std::move(r));
-                      }),
-                      1);
+  const auto now = std::max(slot, seconds_of(options_.clock->wall_now()));
+  write_job job = [this, rows, total, slot, now, volume = batch.volume, at = batch.at](write_transaction& t) {
+    return writer{*this, t, now}.append(volume, at, slot, *rows, total);
+  };
+  done count_and_finish = [this, count, finished = std::move(finished)](result<void> r) {
+    queued_rows_ -= count;
+    (r ? rows_appended_ : rows_refused_) += r ? count - 1 : 1;
+    if (finished)
+      finished(std::move(r));
+  };
+  append_or_make_room(std::make_shared<write_job>(std::move(job)),
+                      std::make_shared<done>(std::move(count_and_finish)), now, 1);
 }
 
 // The map may have room that is too scattered for a block: then old rows go, more each time, and the append is tried
 // again. A full disk (it has an errno) is no reason to give up history: the rows are refused until there is room.
-void history::append_or_make_room(std::shared_ptr<write_job> job, std::shared_ptr<done> finished, unsigned attempt) {
+void history::append_or_make_room(std::shared_ptr<write_job> job, std::shared_ptr<done> finished, std::uint64_t now,
+                                  unsigned attempt) {
   start([job](write_transaction& t) { return (*job)(t); },
-        [this, job, finished, attempt, fill_then = fill_max_.load()](result<void> r) {
+        [this, job, finished, now, attempt, fill_then = fill_max_.load()](result<void> r) {
           const bool map_is_full = !r && r.error().code == errc::no_space && r.error().os_errno == 0;
           if (!map_is_full || attempt >= append_attempts_max)
             return (*finished)(std::move(r));
           // One step down for all appends that met the same full map. This runs on the one writer thread.
           if (fill_max_ == fill_then)
             fill_max_ = std::max(fill_then * fill_step, fill_floor);
-          auto trim = [this](write_transaction& t) {
+          auto trim = [this, now](write_transaction& t) {
             std::size_t budget = erased_per_job_max;
-            return writer{*this, t, seconds_of(options_.clock->wall_now())}.trim_by_size(budget);
+            return writer{*this, t, now}.trim_by_size(budget);
           };
           start(trim, nullptr);
-          append_or_make_room(job, finished, attempt + 1);
+          append_or_make_room(job, finished, now, attempt + 1);
         });
 }
 
-void history::maintain(done finished) { maintain_step(std::make_shared<done>(std::move(finished))); }
+void history::maintain(done finished) {
+  maintain_step(std::make_shared<done>(std::move(finished)), seconds_of(options_.clock->wall_now()));
+}
 
-void history::maintain_step(std::shared_ptr<done> finished) {
+void history::maintain_step(std::shared_ptr<done> finished, std::uint64_t now) {
   auto more = std::make_shared<bool>(false);
   start(
-      [this, more](write_transaction& t) -> result<void> {
-        auto again = writer{*this, t, seconds_of(options_.clock->wall_now())}.maintain();
+      [this, more, now](write_transaction& t) -> result<void> {
+        auto again = writer{*this, t, now}.maintain();
         if (!again)
           return tl::unexpected(again.error());
         *more = *again;
         return {};
       },
-      [this, more, finished](result<void> r) {
+      [this, more, finished, now](result<void> r) {
         if (r && *more)
-          return maintain_step(finished);
+          return maintain_step(finished, now);
         if (*finished)
           (*finished)(std::move(r));
       });
