@@ -1,5 +1,6 @@
 #include "actors/admin_door.hpp"
 
+#include <atomic>
 #include <thread>
 
 #include <httplib.h>
@@ -27,6 +28,7 @@ void answer_health(const node_context& node, httplib::Response& response) {
 
 struct admin_door::impl {
   httplib::Server server;
+  std::atomic<bool> ended{false};
   std::thread thread;
   ~impl() {
     server.stop();
@@ -76,7 +78,13 @@ result<std::unique_ptr<admin_door>> admin_door::open(const node_context& node, c
   if (bound.port == 0)
     return errno != 0 ? result<std::unique_ptr<admin_door>>(fail_errno("admin door " + where.to_string()))
                       : fail(errc::unavailable, "admin door " + where.to_string() + ": cannot listen there");
-  door->thread = std::thread([raw = door.get()] { raw->server.listen_after_bind(); });
+  door->thread = std::thread([raw = door.get()] {
+    raw->server.listen_after_bind();
+    raw->ended = true;
+  });
+  // A server that is told to stop before its loop has begun does not hear it, and its thread would never end.
+  while (!server.is_running() && !door->ended)
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
   return std::unique_ptr<admin_door>(new admin_door(std::move(door), std::move(bound)));
 }
 

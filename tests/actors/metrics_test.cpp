@@ -57,7 +57,7 @@ std::vector<sample_line> parse(const std::string& text) {
     auto family = one.name;
     for (const char* suffix : {"_bucket", "_sum", "_count"})
       if (family.ends_with(suffix) && families.contains(family.substr(0, family.size() - std::strlen(suffix))))
-        family.resize(family.size() - std::strlen(suffix));
+        family = family.substr(0, family.size() - std::strlen(suffix));
     BOOST_TEST(families.contains(family), "undeclared: " << line);
     out.push_back(std::move(one));
   }

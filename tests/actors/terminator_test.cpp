@@ -45,6 +45,13 @@ struct fixture {
       return noting(s.spawn([](caf::event_based_actor*) -> caf::behavior { return {[](int) {}}; }), name);
     });
   }
+  // An actor's note of its own end may come a moment after its supervisor has heard of it.
+  void wait_for_notes(std::size_t count) {
+    BOOST_REQUIRE(eventually([&] {
+      std::lock_guard lock(mutex);
+      return ended.size() == count;
+    }));
+  }
   void start() {
     (void)guard.check();
     BOOST_REQUIRE(eventually([&] {
@@ -68,8 +75,8 @@ BOOST_AUTO_TEST_CASE(children_end_before_their_supervisors) {
   const auto report = terminate_actors(system, tree);
   BOOST_TEST(report.killed.empty());
   BOOST_TEST(report.left.empty());
+  wait_for_notes(5);
   std::lock_guard lock(mutex);
-  BOOST_REQUIRE(ended.size() == 5u);
   BOOST_TEST(std::set<std::string>(ended.begin(), ended.begin() + 2) ==
                  (std::set<std::string>{"volume/a", "volume/b"}),
              boost::test_tools::per_element());
@@ -100,12 +107,15 @@ BOOST_AUTO_TEST_CASE(an_actor_that_ignores_the_request_is_killed) {
 }
 
 BOOST_AUTO_TEST_CASE(an_actor_that_hangs_in_a_handler_is_named_and_does_not_stop_the_rest) {
-  std::atomic<bool> release{false}, inside{false};
-  add("hanging", root_name, [&](auto& s) {
-    return s.spawn([&](caf::event_based_actor*) -> caf::behavior {
-      return {[&](int) {
-        inside = true;
-        while (!release)
+  struct switches {
+    std::atomic<bool> release{false}, inside{false};
+  };
+  auto shared = std::make_shared<switches>(); // outlives the test's frame, as the actor does
+  add("hanging", root_name, [shared](auto& s) {
+    return s.spawn([shared](caf::event_based_actor*) -> caf::behavior {
+      return {[shared](int) {
+        shared->inside = true;
+        while (!shared->release)
           std::this_thread::sleep_for(1ms);
       }};
     });
@@ -113,10 +123,13 @@ BOOST_AUTO_TEST_CASE(an_actor_that_hangs_in_a_handler_is_named_and_does_not_stop
   add_idle("polite", root_name);
   start();
   caf::anon_send(tree.find("hanging"), 1);
-  BOOST_REQUIRE(eventually([&] { return inside.load(); }));
+  BOOST_REQUIRE(eventually([&] { return shared->inside.load(); }));
   const auto report = terminate_actors(system, tree, {.grace = 50ms, .kill = 50ms});
   BOOST_TEST((report.left == std::vector<std::string>{"hanging"}));
-  release = true;
+  wait_for_notes(3);
+  std::lock_guard lock(mutex);
+  BOOST_TEST(ended.back() == root_name); // the rest ended in order all the same
+  shared->release = true;
 }
 
 BOOST_AUTO_TEST_SUITE_END()
