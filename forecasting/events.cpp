@@ -73,7 +73,7 @@ std::vector<std::string> most_frequent_kinds(const std::vector<event>& events) {
 std::vector<event> events_for(const std::vector<told_event>& told, const event_subject& subject) {
   std::vector<event> out;
   for (const auto& t : told)
-    if (concerns(t, subject))
+    if (concerns(t, subject) && std::isfinite(t.start_seconds))
       out.push_back({t.type, t.start_seconds, t.duration_seconds});
   std::stable_sort(out.begin(), out.end(),
                    [](const event& a, const event& b) { return a.start_seconds < b.start_seconds; });
