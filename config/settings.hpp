@@ -18,7 +18,7 @@ enum class cache_mode { buffered, direct }; // page cache or O_DIRECT, one mode 
 struct io_settings {
   std::uint32_t rings = 0;                            // ring threads; 0 = one per core, at most 16
   std::uint32_t ring_entries = 1024;                  // submission queue entries per ring
-  std::chrono::microseconds busy_poll{0};              // how long an idle ring spins before it sleeps
+  std::chrono::microseconds busy_poll{100};            // how long a ring spins before it sleeps, where that pays; 0: never
   byte_count buffer_memory_max{512ull << 20};         // request and reply buffers of all rings together
   friend bool operator==(const io_settings&, const io_settings&) = default;
 };

@@ -166,7 +166,7 @@ void add_node_rows(std::vector<setting_row>& rows) {
   rows.push_back(value("/io/ring_entries", integer_codec{64, 32'768}, AT(io.ring_entries), {},
                        "Submission queue entries of each ring."));
   rows.push_back(value("/io/busy_poll", duration_codec<std::chrono::microseconds>{0us, 10ms}, AT(io.busy_poll), {},
-                       "How long an idle ring spins before it sleeps: lower latency for a busy core."));
+                       "How long a ring spins before it sleeps while a client with little in flight sends at once; 0s: never."));
   rows.push_back(value("/io/buffer_memory_max", size_codec{mib(64), tib(1)}, AT(io.buffer_memory_max), {},
                        "Memory for requests and replies of all rings together. When it is used up, sockets wait."));
 

@@ -142,6 +142,10 @@ result<void> node_engine::start_rings(std::uint32_t ring_count) {
     h.at_start = [this, index](ring&) { plane_.epochs.online(index); };
     h.before_sleep = [this, index](ring&) { plane_.epochs.offline(index); };
     h.after_wake = [this, index](ring&) { plane_.epochs.online(index); };
+    // Clients on this machine, and whatever else it is for, need processors too: at least as many as the rings.
+    h.may_spin = [this, processors = std::thread::hardware_concurrency()] {
+      return plane_.epochs.online_count() * 2 <= processors;
+    };
     h.each_turn = [this, index, service](ring&) {
       plane_.inboxes[index.value].resume_all();
       plane_.holds[index.value].turn();

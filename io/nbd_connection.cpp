@@ -525,6 +525,8 @@ void nbd_connection::queue(nbd_request& r) {
   r.next = nullptr;
   *ready_tail_ = &r;
   ready_tail_ = &r.next;
+  if (r.counted_bytes >= send_at_once_bytes && !sending_)
+    return send_queued();
   service_.on().at_end_of_turn(send_task_);
 }
 
@@ -534,8 +536,6 @@ void nbd_connection::send_queued() {
   if (sending_ || !ready_)
     return;
   ring& on = service_.on();
-  const ring_index here{on.index()};
-  const boot_time now = on.now();
   std::size_t pieces = 0;
   send_bytes_ = 0;
   sending_list_ = ready_;
@@ -546,13 +546,6 @@ void nbd_connection::send_queued() {
       pieces_[pieces++] = r.pieces[i];
       send_bytes_ += r.pieces[i].iov_len;
     }
-    if (r.metered) {
-      const bool ok = r.io.error == 0;
-      attached_.core->meter().end(here, r.io.op, byte_count{ok ? r.io.length : 0},
-                                  static_cast<std::uint64_t>((now - r.io.started).count()),
-                                  ok ? request_outcome::done : request_outcome::failed);
-      r.metered = false;
-    }
     tail = &r.next;
     ready_ = r.next;
   }
@@ -562,7 +555,7 @@ void nbd_connection::send_queued() {
   message_ = {};
   message_.msg_iov = pieces_.data();
   message_.msg_iovlen = pieces;
-  send_started_ = now;
+  send_started_ = on.now();
   // Sockets mostly have room: sent from here, replies leave before the ring turns. The rest waits in the ring.
   const ssize_t now_sent = sendmsg(fd_, &message_, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (now_sent == static_cast<ssize_t>(send_bytes_))
@@ -616,6 +609,17 @@ bool nbd_connection::release_sent() {
 }
 
 void nbd_connection::all_sent() {
+  const ring_index here{service_.on().index()};
+  const boot_time now = service_.on().read_clock(); // most requests began in this very turn
+  for (nbd_request* r = sending_list_; r; r = r->next) {
+    if (!r->metered)
+      continue;
+    r->metered = false;
+    const bool ok = r->io.error == 0;
+    attached_.core->meter().end(here, r->io.op, byte_count{ok ? r->io.length : 0},
+                                static_cast<std::uint64_t>((now - r->io.started).count()),
+                                ok ? request_outcome::done : request_outcome::failed);
+  }
   if (release_sent() && phase_ != phase::dropped)
     phase_ = phase::draining;
   if (ready_ && phase_ != phase::dropped)

@@ -60,6 +60,7 @@ private:
   static constexpr std::size_t send_pieces_max = 256;
   static constexpr std::size_t direct_payload_bytes = 16 * 1024; // a missing rest at least this long skips the copy
   static constexpr std::size_t long_payload_bytes = 64 * 1024;
+  static constexpr std::size_t send_at_once_bytes = 64 * 1024; // a long reply leaves while the caches hold it
 
   static constexpr std::size_t hole_unit_bytes = granule_bytes; // runs of zeros are looked for in these steps
   static constexpr std::size_t hole_bytes_min = 512;            // shorter ones are cheaper to send

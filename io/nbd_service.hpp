@@ -99,7 +99,10 @@ public:
   void wait_for_memory(nbd_connection& waiting);
   void gone(nbd_connection& connection); // destroys it
   void status_changed(const connection_status& status);
-  void count_request() noexcept { single_writer_add(requests_, std::uint64_t{1}); }
+  void count_request() noexcept {
+    single_writer_add(requests_, std::uint64_t{1});
+    ring_.count_request();
+  }
   ring& on() noexcept { return ring_; }
   data_plane& plane() noexcept { return plane_; }
   export_access& exports() noexcept { return exports_; }

@@ -70,6 +70,14 @@ public:
 
   // --- any thread
 
+  // Rings that are awake, about now.
+  std::uint32_t online_count() const noexcept {
+    std::uint32_t count = 0;
+    for (std::uint32_t r = 0; r < ring_count_; ++r)
+      count += seen_[r].epoch.load(std::memory_order_relaxed) != 0 ? 1 : 0;
+    return count;
+  }
+
   // The epoch that begins now. When passed(), every ring has forgotten what it could load before this call.
   [[nodiscard]] quiescence_epoch begin_epoch() noexcept {
     return quiescence_epoch{epoch_.fetch_add(1, std::memory_order_seq_cst) + 1};

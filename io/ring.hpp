@@ -44,7 +44,7 @@ struct turn_task {
 struct ring_options {
   std::uint32_t index = 0;
   std::uint32_t entries = 1024;
-  std::chrono::microseconds busy_poll{0};
+  std::chrono::microseconds busy_poll{0}; // how long to spin at most before a sleep, where that pays; 0: never
   byte_count buffer_memory_max{256ull << 20};
   std::uint32_t receive_buffers = 64; // power of two; each receive_buffer_bytes
 };
@@ -58,6 +58,7 @@ public:
   // What the loop calls around its sleeps and once a second; set before start().
   struct hooks {
     std::function<void(ring&)> at_start, before_sleep, after_wake, each_turn, each_second, at_exit;
+    std::function<bool()> may_spin; // are there processors to spare? None: yes
   };
 
   // Can this process use io_uring as rings do? unsupported, with the kernel's reason and the remedy.
@@ -88,6 +89,7 @@ public:
   void submit_fallocate(completion& c, int fd, int mode, std::uint64_t offset, std::uint64_t bytes);
   void submit_will_need(completion& c, int fd, std::uint64_t offset, std::uint64_t bytes);
   void submit_receive_selected(completion& c, int fd); // into a buffer of the receive group
+  // All of `bytes`, or less if the stream ends or fails.
   void submit_receive(completion& c, int fd, void* into, std::size_t bytes);
   void submit_send(completion& c, int fd, msghdr* message); // whole message or an error
   void submit_accept_multishot(completion& c, int fd);
@@ -110,6 +112,9 @@ public:
   boot_time now() const noexcept { return now_; }
   boot_time read_clock() noexcept { return now_ = boot_clock::now(); }
 
+  // Counts a client's request in the present turn.
+  void count_request() noexcept { ++turn_requests_; }
+
   // --- statistics, any thread
   struct statistics {
     std::atomic<std::uint64_t> turns{0}, enters{0}, cpu_ns{0}, buffer_bytes{0};
@@ -117,10 +122,16 @@ public:
   const statistics& stats() const noexcept { return stats_; }
 
 private:
+  static constexpr unsigned short_waits_min = 8;   // in a row before spinning begins; one long wait ends it
+  static constexpr unsigned spin_requests_max = 2; // of a turn after which spinning pays
+  static constexpr unsigned spins_per_look_at_clock = 32;
+
   explicit ring(const ring_options& options);
   result<void> set_up();
   void run();
   void wait_for_completions();
+  bool spin_is_worth_it() const noexcept;
+  bool spin() noexcept; // true: there is something to deliver
   void deliver_completions();
   void run_inbox();
   void run_turn_tasks();
@@ -140,6 +151,8 @@ private:
   buffer_pool buffers_;
   hooks hooks_;
   boot_time now_{};
+  unsigned short_waits_ = 0;   // waits in a row that ended within busy_poll
+  unsigned turn_requests_ = 0; // of clients, in the present turn
   turn_task* tasks_ = nullptr;
   turn_task** tasks_tail_ = &tasks_;
   std::vector<deferred> deferred_, delivering_;

@@ -165,6 +165,10 @@ result<listening_socket> listen_unix(const endpoint& where, std::uint32_t mode) 
   return listening_socket{s.release(), where};
 }
 
+// What a Unix socket holds of replies that the client has not taken yet. The default is less than one reply of 256 KiB
+// needs: the server would wait for the client in the middle of each. Only what is sent takes memory.
+constexpr int unix_send_buffer_bytes = 1 << 20; // the kernel doubles it, for its own bookkeeping
+
 // --- TCP
 
 bool set(int fd, int level, int option) noexcept {
@@ -251,8 +255,13 @@ std::string describe_peer(int fd) {
 }
 
 void prepare_client_socket(int fd) noexcept {
-  if (set(fd, IPPROTO_TCP, TCP_NODELAY))
+  if (set(fd, IPPROTO_TCP, TCP_NODELAY)) {
     set(fd, SOL_SOCKET, SO_KEEPALIVE);
+    return; // the kernel sizes TCP's buffers
+  }
+  const int bytes = unix_send_buffer_bytes;
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) != 0) // needs CAP_NET_ADMIN
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);             // as far as net.core.wmem_max allows
 }
 
 } // namespace gnomon::io
