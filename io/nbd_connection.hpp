@@ -5,6 +5,9 @@
 // is written from there when the volume takes it at once, else it is copied once; what is missing of a long payload
 // is received straight into the request's own memory.
 // Back-pressure: above the connection's limits, or without memory, parsing stops and nothing more is received.
+//
+// Its code by the way a request takes: nbd_connection_receive.cpp, _request.cpp, _reply.cpp, _send.cpp; the rest of
+// it is in nbd_connection.cpp.
 #pragma once
 
 #include <array>
