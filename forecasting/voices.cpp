@@ -55,8 +55,10 @@ std::vector<known_periods> periods_along(const voice_input& input, const uvec& o
                                          const voice_options& options) {
   std::vector<known_periods> out;
   for (uword origin : origins)
-    if (out.empty() || origin >= out.back().origin + options.refit_slots)
-      out.push_back({origin, detect_periods(input.log_value.head(origin), input.step_seconds, options.periods)});
+    if (out.empty() || origin >= out.back().origin + options.refit_slots) {
+      const vec past = origin > 0 ? vec(input.log_value.head(origin)) : vec(); // Armadillo may not look at no memory
+      out.push_back({origin, detect_periods(past, input.step_seconds, options.periods)});
+    }
   return out;
 }
 

@@ -135,8 +135,10 @@ private:
     std::uint64_t epoch;
   };
 
+  // Never above the epoch at the time of the call, also when all rings sleep: what is retired a moment later may have
+  // been loaded by a ring that woke a moment later.
   std::uint64_t oldest_seen() const noexcept {
-    std::uint64_t oldest = ~std::uint64_t{0};
+    std::uint64_t oldest = epoch_.load(std::memory_order_seq_cst);
     for (std::uint32_t r = 0; r < ring_count_; ++r) {
       const auto seen = seen_[r].epoch.load(std::memory_order_seq_cst);
       if (seen != 0 && seen < oldest)

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 namespace {
 
 caf::actor spawn_idle(caf::actor_system& system) {
-  return system.spawn([](caf::event_based_actor*) -> caf::behavior { return {[](int) {}}; });
+  return spawn_function(system, [](caf::event_based_actor*) -> caf::behavior { return {[](int) {}}; });
 }
 
 restart_policy quick() {
@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(a_child_that_dies_too_often_is_given_up_and_its_siblings_li
   std::atomic<int> spawned{0};
   add("bad", root_name, [&](auto& system) {
     ++spawned;
-    return system.spawn([](caf::event_based_actor* self) { self->quit(caf::sec::runtime_error); });
+    return spawn_function(system, [](caf::event_based_actor* self) { self->quit(caf::sec::runtime_error); });
   });
   add("good", root_name, spawn_idle);
   (void)guard.check();
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(a_child_that_dies_too_often_is_given_up_and_its_siblings_li
 BOOST_AUTO_TEST_CASE(a_given_up_child_gets_another_chance) {
   std::atomic<bool> broken{true};
   add("bad", root_name, [&](auto& system) {
-    return broken ? system.spawn([](caf::event_based_actor* self) { self->quit(caf::sec::runtime_error); })
+    return broken ? spawn_function(system, [](caf::event_based_actor* self) { self->quit(caf::sec::runtime_error); })
                   : spawn_idle(system);
   });
   (void)guard.check();
@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(it_gives_a_second_chance_by_itself) {
       "bad", root_name,
       [&](auto& system) {
         return ++spawned <= 6
-                   ? system.spawn([](caf::event_based_actor* self) { self->quit(caf::sec::runtime_error); })
+                   ? spawn_function(system, [](caf::event_based_actor* self) { self->quit(caf::sec::runtime_error); })
                    : spawn_idle(system);
       },
       policy);

@@ -42,7 +42,7 @@ struct fixture {
   }
   void add_idle(const std::string& name, const std::string& parent) {
     add(name, parent, [this, name](auto& s) {
-      return noting(s.spawn([](caf::event_based_actor*) -> caf::behavior { return {[](int) {}}; }), name);
+      return noting(spawn_function(s, [](caf::event_based_actor*) -> caf::behavior { return {[](int) {}}; }), name);
     });
   }
   // An actor's note of its own end may come a moment after its supervisor has heard of it.
@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_restarted_once_the_stop_has_begun) {
 
 BOOST_AUTO_TEST_CASE(an_actor_that_ignores_the_request_is_killed) {
   add("stubborn", root_name, [](auto& s) {
-    return s.spawn([](caf::event_based_actor* self) -> caf::behavior {
+    return spawn_function(s, [](caf::event_based_actor* self) -> caf::behavior {
       self->set_exit_handler([](caf::exit_msg&) {}); // refuses to end; a kill cannot be refused
       return {[](int) {}};
     });
@@ -112,7 +112,7 @@ BOOST_AUTO_TEST_CASE(an_actor_that_hangs_in_a_handler_is_named_and_does_not_stop
   };
   auto shared = std::make_shared<switches>(); // outlives the test's frame, as the actor does
   add("hanging", root_name, [shared](auto& s) {
-    return s.spawn([shared](caf::event_based_actor*) -> caf::behavior {
+    return spawn_function(s, [shared](caf::event_based_actor*) -> caf::behavior {
       return {[shared](int) {
         shared->inside = true;
         while (!shared->release)
