@@ -14,7 +14,7 @@ using arma::vec;
 
 stl_ets_voice::stl_ets_voice(const vec& log_value, uword fitted_at, uword period)
     : fitted_at_(fitted_at), position_(fitted_at) {
-  vec adjusted = log_value.head(fitted_at);
+  vec adjusted = known_at(log_value, fitted_at);
   if (period >= 2 && fitted_at >= 2 * period) {
     if (const auto parts = stl(adjusted, period)) {
       cycle_ = parts->seasonal.tail(period);

@@ -29,6 +29,12 @@ struct series {
   bool empty() const { return time_seconds.is_empty(); }
 };
 
+// The first `n` values, n <= T: what was known at that slot. Also none of none, where Armadillo's head() would bind a
+// reference to no memory.
+inline arma::vec known_at(const arma::vec& value, arma::uword n) {
+  return n > 0 ? arma::vec(value.head(n)) : arma::vec();
+}
+
 // Fails with errc::invalid_argument, naming the first bad row, unless lengths agree, times are finite and values are
 // finite or NaN, all within the limits above.
 result<void> check(const series& input);

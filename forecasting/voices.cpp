@@ -56,8 +56,7 @@ std::vector<known_periods> periods_along(const voice_input& input, const uvec& o
   std::vector<known_periods> out;
   for (uword origin : origins)
     if (out.empty() || origin >= out.back().origin + options.refit_slots) {
-      const vec past = origin > 0 ? vec(input.log_value.head(origin)) : vec(); // Armadillo may not look at no memory
-      out.push_back({origin, detect_periods(past, input.step_seconds, options.periods)});
+      out.push_back({origin, detect_periods(known_at(input.log_value, origin), input.step_seconds, options.periods)});
     }
   return out;
 }
@@ -107,7 +106,7 @@ mat speak_ewma(const vec& value, const uvec& origins, uword horizon, const voice
   for (uword j = 0; j < origins.n_elem; ++j) {
     const uword origin = origins(j);
     if (j == 0 || origin >= fitted_at + std::max<uword>(1, options.refit_slots / 4)) {
-      state = fit_simple_smoothing(value.head(origin));
+      state = fit_simple_smoothing(known_at(value, origin));
       fitted_at = position = origin;
     }
     for (; position < origin; ++position)
