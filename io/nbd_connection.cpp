@@ -58,6 +58,7 @@ void nbd_connection::begin() {
   service_.status_changed(status());
   handshake_limits limits;
   limits.options_max = service_.limits().handshake_options_max;
+  limits.extended_headers = true;
   handshake_ = std::make_unique<handshake>(directory_, limits);
   const auto greeting = handshake_->greeting();
   say({greeting.begin(), greeting.end()}, false);

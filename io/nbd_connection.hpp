@@ -6,8 +6,8 @@
 // is received straight into the request's own memory.
 // Back-pressure: above the connection's limits, or without memory, parsing stops and nothing more is received.
 //
-// Its code by the way a request takes: nbd_connection_receive.cpp, _request.cpp, _reply.cpp, _send.cpp; the rest of
-// it is in nbd_connection.cpp.
+// Its code by the way a request takes: nbd_connection_receive.cpp, _request.cpp, nbd_reply.cpp,
+// nbd_connection_send.cpp; the rest of it is in nbd_connection.cpp.
 #pragma once
 
 #include <array>
@@ -20,6 +20,7 @@
 
 #include "io/nbd_handshake.hpp"
 #include "io/nbd_protocol.hpp"
+#include "io/nbd_reply.hpp"
 #include "io/nbd_service.hpp"
 
 namespace gnomon::io {
@@ -65,14 +66,13 @@ private:
   static constexpr std::size_t long_payload_bytes = 64 * 1024;
   static constexpr std::size_t send_at_once_bytes = 64 * 1024; // a long reply leaves while the caches hold it
 
-  static constexpr std::size_t hole_unit_bytes = granule_bytes; // runs of zeros are looked for in these steps
-  static constexpr std::size_t hole_bytes_min = 512;            // shorter ones are cheaper to send
   static constexpr std::size_t words_kept_max = 4096;
 
   // --- receiving
   void receive();
   void received(int result, unsigned flags);
   void decode_header(const std::byte* bytes);
+  void decode_filter(const std::byte* bytes);
   void keep_input();
   void input_ended();
   void parse();
@@ -87,11 +87,7 @@ private:
   // --- replying
   void start_io(nbd_request& r);
   static void io_finished(volume_request& io, ring& on);
-  void encode_reply(nbd_request& r);
-  void encode_read(nbd_request& r);
-  void encode_block_status(nbd_request& r);
   void refuse(const nbd::request& r, nbd::error error, std::string_view text);
-  void encode_error(nbd_request& r, nbd::error error, std::string_view text);
   void say(std::vector<std::byte> words, bool last);
   void queue(nbd_request& r);
   void send_queued();
@@ -117,8 +113,8 @@ private:
   attachment attached_;
   byte_count size_seen_;
   nbd::export_limits limits_{};
-  bool structured_ = false, serving_ = false;
-  std::uint32_t base_allocation_ = 0; // metadata context id
+  reply_form replies_ = reply_form::simple;
+  bool serving_ = false;
 
   // receiving
   struct receive_completion : completion {
@@ -131,9 +127,11 @@ private:
   std::span<const std::byte> input_;
   int input_buffer_ = -1;                       // id of the receive buffer that input_ lies in
   std::optional<nbd::request> waiting_request_; // parsed, but there is no room for it yet
-  std::array<std::byte, 32> header_;            // a request header that came in pieces
-  std::size_t header_bytes_ = 0;
-  nbd_request* incoming_ = nullptr; // a write whose payload is still coming
+  // A request header that came in pieces, with the filter of a block status behind it.
+  std::array<std::byte, nbd::extended_request_bytes + nbd::block_status_filter_bytes> header_;
+  std::size_t header_bytes_ = 0;                         // of it, so far
+  std::size_t header_bytes_wanted_ = nbd::request_bytes; // until it can be decoded
+  nbd_request* incoming_ = nullptr;                      // a write whose payload is still coming
   std::uint64_t incoming_filled_ = 0;
   std::uint64_t skip_bytes_ = 0; // payload of a refused write
 

@@ -17,10 +17,10 @@ void nbd_connection::receive() {
   if (incoming_ && incoming_->io.length - incoming_filled_ >= direct_payload_bytes) {
     receiving_into_ = target::payload;
     on.submit_receive(receive_, fd_, incoming_->io.data + incoming_filled_, incoming_->io.length - incoming_filled_);
-  } else if (!incoming_ && long_payloads_) {
+  } else if (!incoming_ && long_payloads_ && skip_bytes_ == 0) {
     // Another long write is likely: take its header alone, so that its payload need not be copied.
     receiving_into_ = target::header;
-    on.submit_receive(receive_, fd_, header_.data() + header_bytes_, nbd::request_bytes - header_bytes_);
+    on.submit_receive(receive_, fd_, header_.data() + header_bytes_, header_bytes_wanted_ - header_bytes_);
   } else {
     receiving_into_ = target::receive_buffer;
     on.submit_receive_selected(receive_, fd_);
@@ -49,7 +49,7 @@ void nbd_connection::received(int result, unsigned flags) {
       start_io(*std::exchange(incoming_, nullptr));
   } else if (receiving_into_ == target::header) {
     header_bytes_ += static_cast<std::size_t>(result);
-    if (header_bytes_ == nbd::request_bytes) {
+    if (header_bytes_ == header_bytes_wanted_) {
       header_bytes_ = 0;
       decode_header(header_.data());
     }
@@ -119,11 +119,14 @@ nbd_connection::parsed nbd_connection::parse_handshake() {
     say(std::move(output), last);
   if (outcome == handshake_outcome::transmission) {
     const selection& chosen = handshake_->chosen();
-    structured_ = chosen.structured_replies;
-    base_allocation_ = chosen.base_allocation.value_or(0);
+    replies_ = chosen.extended_headers     ? reply_form::extended
+               : chosen.structured_replies ? reply_form::structured
+                                           : reply_form::simple;
+    if (chosen.extended_headers)
+      header_bytes_wanted_ = nbd::extended_request_bytes;
     assert(attached_.core);
     size_seen_ = byte_count{chosen.what.size};
-    limits_ = {chosen.what.size, chosen.what.read_only, structured_, chosen.base_allocation.has_value()};
+    limits_ = limits_of(chosen);
     handshake_.reset();
     serving_ = true;
     phase_ = phase::transmission;
@@ -141,17 +144,17 @@ nbd_connection::parsed nbd_connection::parse_handshake() {
 nbd_connection::parsed nbd_connection::parse_request() {
   if (!waiting_request_) {
     const std::byte* bytes = input_.data();
-    if (header_bytes_ != 0 || input_.size() < nbd::request_bytes) { // it comes in pieces
-      const std::size_t n = std::min(nbd::request_bytes - header_bytes_, input_.size());
+    if (header_bytes_ != 0 || input_.size() < header_bytes_wanted_) { // it comes in pieces
+      const std::size_t n = std::min(header_bytes_wanted_ - header_bytes_, input_.size());
       std::memcpy(header_.data() + header_bytes_, bytes, n);
       header_bytes_ += n;
       consume(n);
-      if (header_bytes_ < nbd::request_bytes)
+      if (header_bytes_ < header_bytes_wanted_)
         return parsed::more;
       bytes = header_.data();
       header_bytes_ = 0;
     } else {
-      consume(nbd::request_bytes);
+      consume(header_bytes_wanted_);
     }
     decode_header(bytes);
     if (!waiting_request_)
@@ -164,10 +167,28 @@ nbd_connection::parsed nbd_connection::parse_request() {
 }
 
 void nbd_connection::decode_header(const std::byte* bytes) {
-  waiting_request_ = nbd::decode_request(bytes);
+  waiting_request_ = limits_.extended_headers ? nbd::decode_extended_request(bytes) : nbd::decode_request(bytes);
   if (!waiting_request_)
     return drop(); // out of step: nothing that follows can be trusted
+  if (nbd::carries_filter(*waiting_request_, limits_)) [[unlikely]]
+    return decode_filter(bytes);
   long_payloads_ = waiting_request_->type == nbd::command::write && waiting_request_->length >= long_payload_bytes;
+}
+
+// A block status may say which contexts it is about in a payload of a few bytes: taken like the rest of its header.
+void nbd_connection::decode_filter(const std::byte* bytes) {
+  constexpr std::size_t filtered = nbd::extended_request_bytes + nbd::block_status_filter_bytes;
+  if (header_bytes_wanted_ == filtered) {
+    header_bytes_wanted_ = nbd::extended_request_bytes;
+    nbd::apply_filter(*waiting_request_, bytes + nbd::extended_request_bytes);
+    return;
+  }
+  if (bytes != header_.data())
+    std::memcpy(header_.data(), bytes, nbd::extended_request_bytes);
+  header_bytes_ = nbd::extended_request_bytes;
+  header_bytes_wanted_ = filtered;
+  long_payloads_ = false;
+  waiting_request_.reset();
 }
 
 nbd_connection::parsed nbd_connection::take_payload() {

@@ -68,6 +68,7 @@ nbd_connection::parsed nbd_connection::begin_request(const nbd::request& r) {
   volume_request& io = request.io;
   request.connection = this;
   request.cookie = r.cookie;
+  request.asked_at = r.offset;
   request.last = false;
   request.words.clear();
   request.piece_count = 0;
@@ -123,7 +124,7 @@ void nbd_connection::io_finished(volume_request& io, ring&) {
     self.release(request);
     return self.check_end();
   }
-  self.encode_reply(request);
+  encode_reply(request, self.replies_);
   self.queue(request);
 }
 
@@ -131,13 +132,14 @@ void nbd_connection::refuse(const nbd::request& r, nbd::error error, std::string
   nbd_request& request = *service_.take_request();
   request.connection = this;
   request.cookie = r.cookie;
+  request.asked_at = r.offset;
   request.counted_bytes = 0;
   request.metered = false;
   request.last = false;
   request.io.error = EINVAL;
   request.words.clear();
   ++in_flight_;
-  encode_error(request, error, text);
+  encode_error(request, replies_, error, text);
   queue(request);
 }
 

@@ -200,7 +200,7 @@ handshake_outcome handshake::export_name(payload data, std::vector<std::byte>& o
   if (!found)
     return handshake_outcome::close;
   append(output, found->size);
-  append(output, transmission_flags(*found));
+  append(output, transmission_flags(*found, name));
   if (!no_zeroes_)
     output.resize(output.size() + nbd::export_name_zeroes);
   selection_.by_export_name = true;
@@ -236,7 +236,7 @@ handshake_outcome handshake::info_or_go(payload data, std::vector<std::byte>& ou
     fill();
     answer(output, option_reply::info, info);
   };
-  tell(nbd::info::export_, [&] { append(info, found->size), append(info, transmission_flags(*found)); });
+  tell(nbd::info::export_, [&] { append(info, found->size), append(info, transmission_flags(*found, *name)); });
   if (name_wanted)
     tell(nbd::info::name, [&] { append_text(info, string_part(found->name)); });
   if (description_wanted && !found->description.empty())
@@ -335,7 +335,7 @@ void handshake::meta_context(payload data, std::vector<std::byte>& output) {
     return refuse(output, found.error());
   if (wanted) {
     std::vector<std::byte> context;
-    append(context, set ? base_allocation_id : std::uint32_t{0});
+    append(context, set ? nbd::base_allocation_id : std::uint32_t{0});
     append_text(context, nbd::base_allocation_name);
     answer(output, option_reply::meta_context, context);
     if (set)
@@ -347,18 +347,18 @@ void handshake::meta_context(payload data, std::vector<std::byte>& output) {
 // --- the end, and replies
 
 handshake_outcome handshake::enter_transmission(export_info&& what, std::string_view asked_name) {
-  selection_.transmission_flags = transmission_flags(what);
+  selection_.transmission_flags = transmission_flags(what, asked_name);
   selection_.what = std::move(what);
   selection_.asked_name = asked_name;
   selection_.structured_replies = structured_;
   selection_.extended_headers = extended_;
   selection_.no_zeroes = no_zeroes_;
   if (context_export_ && *context_export_ == asked_name)
-    selection_.base_allocation = base_allocation_id;
+    selection_.base_allocation = nbd::base_allocation_id;
   return handshake_outcome::transmission;
 }
 
-std::uint16_t handshake::transmission_flags(const export_info& e) const noexcept {
+std::uint16_t handshake::transmission_flags(const export_info& e, std::string_view asked_name) const noexcept {
   std::uint16_t flags = nbd::served_flags;
   if (e.read_only) {
     constexpr std::uint16_t writing = nbd::send_trim | nbd::send_write_zeroes | nbd::send_fast_zero;
@@ -366,6 +366,8 @@ std::uint16_t handshake::transmission_flags(const export_info& e) const noexcept
   }
   if (!structured_ && !extended_)
     flags &= static_cast<std::uint16_t>(~nbd::send_df);
+  if (extended_ && context_export_ && *context_export_ == asked_name)
+    flags |= nbd::block_status_payload;
   return flags;
 }
 

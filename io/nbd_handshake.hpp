@@ -76,7 +76,6 @@ public:
   static constexpr std::uint32_t option_bytes_max = 16 * 1024;       // longer ones are passed over and refused
   static constexpr std::uint32_t skipped_option_bytes_max = 1 << 20; // longer still: the connection ends
   static constexpr std::uint32_t queries_max = 64;                   // of one metadata context option
-  static constexpr std::uint32_t base_allocation_id = 1;
 
   // What one client can make us send: `list_bytes_max` of replies to all its LISTs together, and `reply_bytes_max`
   // for each other option. A list that does not fit is sent without descriptions; if that does not fit either the
@@ -115,7 +114,7 @@ private:
   void starttls(payload data, std::vector<std::byte>& output) const;
 
   handshake_outcome enter_transmission(export_info&& what, std::string_view asked_name);
-  std::uint16_t transmission_flags(const export_info& e) const noexcept;
+  std::uint16_t transmission_flags(const export_info& e, std::string_view asked_name) const noexcept;
   void answer(std::vector<std::byte>& output, nbd::option_reply type, payload data = {}) const;
   void refuse(std::vector<std::byte>& output, nbd::option_reply type, std::string_view text) const;
   void refuse(std::vector<std::byte>& output, const error& why) const;

@@ -126,6 +126,8 @@ verdict check(const request& r, const export_limits& limits) noexcept {
     return {};
   if (r.type == command::block_status && !limits.has_base_allocation)
     return refused(error::inval, "no metadata context was negotiated");
+  if (r.type == command::block_status && r.context != base_allocation_id)
+    return refused(error::inval, "the metadata context asked for was not negotiated");
   if (r.length == 0)
     return refused(error::inval, "length is 0");
   if ((r.type == command::read || r.type == command::write) && r.length > limits.payload_bytes_max)

@@ -1,7 +1,7 @@
 // The NBD protocol's numbers and messages, after doc/proto.md of the NetworkBlockDevice project: constants, decoding
 // of request headers, encoding of replies into caller memory, and the one check that every request passes. Pure
 // functions, any thread; nothing allocates, nothing reads or writes beyond the sizes named here. Extended headers are
-// those of the extension-ext-header branch of the same document.
+// those of the extension-ext-header branch of the same document. The only metadata context is base:allocation.
 #pragma once
 
 #include <bit>
@@ -102,6 +102,7 @@ enum class chunk : std::uint16_t {
 inline constexpr std::uint16_t chunk_done = 1;
 inline constexpr std::uint32_t state_hole = 1 << 0, state_zero = 1 << 1; // of base:allocation
 inline constexpr std::string_view base_allocation_name = "base:allocation";
+inline constexpr std::uint32_t base_allocation_id = 1; // what clients know the context by
 
 enum class error : std::uint32_t {
   none = 0,
@@ -152,13 +153,17 @@ std::byte* store(std::byte* to, Integer value) noexcept {
 // --- requests
 inline constexpr std::size_t request_bytes = 28;
 inline constexpr std::size_t extended_request_bytes = 32;
+// The payload of a block status that says which contexts it is about: the range's length and their ids. As there is
+// one context, a filter of any other length names an unknown one or the same one twice.
+inline constexpr std::size_t block_status_filter_bytes = sizeof(std::uint64_t) + sizeof(std::uint32_t);
 
 struct request {
   std::uint16_t flags = 0;
   command type = command::read;
   std::uint64_t cookie = 0;
-  std::uint64_t offset = 0; // bytes
-  std::uint64_t length = 0; // bytes; fits 32 bits unless headers are extended
+  std::uint64_t offset = 0;                   // bytes
+  std::uint64_t length = 0;                   // bytes; fits 32 bits unless headers are extended
+  std::uint32_t context = base_allocation_id; // block status: what it is about
 };
 
 // Reads request_bytes at `bytes`. Nothing when the magic is wrong: the stream is out of step.
@@ -192,6 +197,20 @@ struct export_limits {
 inline std::uint64_t payload_bytes(const request& r, const export_limits& limits) noexcept {
   const bool carries = limits.extended_headers ? (r.flags & flag_payload_length) != 0 : r.type == command::write;
   return carries ? r.length : 0;
+}
+
+// Whether block_status_filter_bytes follow that belong to the request itself, to be applied before it is validated.
+inline bool carries_filter(const request& r, const export_limits& limits) noexcept {
+  return (r.flags & flag_payload_length) != 0 && r.type == command::block_status &&
+         r.length == block_status_filter_bytes && limits.extended_headers &&
+         (limits.transmission_flags & block_status_payload) != 0;
+}
+// Reads block_status_filter_bytes at `payload`: the request becomes one without payload for the range and context
+// named there.
+inline void apply_filter(request& r, const std::byte* payload) noexcept {
+  r.flags &= static_cast<std::uint16_t>(~flag_payload_length);
+  r.length = load<std::uint64_t>(payload);
+  r.context = load<std::uint32_t>(payload + sizeof(std::uint64_t));
 }
 
 struct verdict {

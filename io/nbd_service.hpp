@@ -14,8 +14,8 @@
 #include "io/data_plane.hpp"
 #include "io/engine.hpp"
 #include "io/nbd_handshake.hpp"
+#include "io/nbd_request.hpp"
 #include "io/volume_core.hpp"
-#include "io/volume_request.hpp"
 
 namespace gnomon::io {
 
@@ -52,23 +52,6 @@ struct new_client {
   instance_id anonymous;           // what it is called unless it says who it is
   std::string default_export;      // what the empty export name stands for; empty: nothing
   std::function<void()> on_closed; // may be empty
-};
-
-// One NBD request and its reply, from parsing to the last byte sent. Pooled.
-struct nbd_request {
-  volume_request io;
-  nbd_connection* connection = nullptr;
-  std::uint64_t cookie = 0;
-  std::uint64_t counted_bytes = 0; // against the connection's limit
-  bool dont_fragment = false;
-  bool metered = false; // counted as in flight by the volume's meter
-  bool last = false;    // the connection ends after this reply
-  static constexpr std::size_t pieces_max = 4;
-  iovec pieces[pieces_max] = {};
-  std::uint32_t piece_count = 0;
-  std::byte head[160];          // replies without a data buffer: headers, errors and their text
-  std::vector<std::byte> words; // handshake output
-  nbd_request* next = nullptr;
 };
 
 class nbd_service {

@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::uint64_t inline_write_bytes_max = 256 * 1024; // a larger one would keep the ring from others too long
 constexpr std::uint32_t zero_piece_bytes = 1 << 20;          // where the file system cannot zero a range by itself
+constexpr std::uint64_t zero_by_writing_bytes_max = 4ull << 30; // more would keep the disk busy for minutes
 constexpr std::uint64_t will_need_bytes_max = 256ull << 20;  // one CACHE request must not sweep the page cache
 
 enum step : std::uint8_t {
@@ -90,6 +91,8 @@ void fail_or_fall_back(volume_request& r, int error) {
   if (r.step == zero_middle && not_supported) {
     if (r.fast_only)
       return complete(r, ENOTSUP);
+    if (r.io_bytes > zero_by_writing_bytes_max)
+      return complete(r, EOVERFLOW);
     r.step = zero_middle; // next_step() goes on to zero_pieces
     r.io_mode = -1;
     return next_step(r);
@@ -367,6 +370,8 @@ void zero_after(volume_request& r, step done) {
       return zero_by_writing(r, plan.head_end, plan.middle_end);
     [[fallthrough]];
   case zero_pieces:
+    if (done == zero_pieces && r.core->current_route().closing)
+      return complete(r, ESHUTDOWN); // a close does not wait for gigabytes of zeros
     if (done == zero_pieces && r.io_offset + r.io_bytes < plan.middle_end)
       return zero_by_writing(r, r.io_offset + r.io_bytes, plan.middle_end);
     if (plan.middle_end < plan.end) {

@@ -108,10 +108,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   while (left.size() >= header) {
     const std::vector<std::byte> bytes(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(header));
     left = left.subspan(header);
-    const auto r =
-        limits.extended_headers ? nbd::decode_extended_request(bytes.data()) : nbd::decode_request(bytes.data());
+    auto r = limits.extended_headers ? nbd::decode_extended_request(bytes.data()) : nbd::decode_request(bytes.data());
     if (!r)
       break;
+    if (nbd::carries_filter(*r, limits)) {
+      const std::vector<std::byte> filter(
+          left.begin(),
+          left.begin() + static_cast<std::ptrdiff_t>(std::min(left.size(), nbd::block_status_filter_bytes)));
+      if (filter.size() < nbd::block_status_filter_bytes)
+        break;
+      left = left.subspan(filter.size());
+      nbd::apply_filter(*r, filter.data());
+    }
     const nbd::verdict v = nbd::validate(*r, limits);
     CHECK(v.text.empty() == (v.error == nbd::error::none));
     CHECK(!v.drop || v.error != nbd::error::none);

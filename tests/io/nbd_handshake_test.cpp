@@ -256,8 +256,12 @@ BOOST_AUTO_TEST_CASE(extended_headers_are_agreed_on_only_where_they_can_be_spoke
   BOOST_TEST(c.outcome == transmission);
   BOOST_TEST(c.chosen.extended_headers);
   BOOST_TEST(c.chosen.base_allocation.has_value()); // contexts do not need structured replies then
-  BOOST_TEST(c.chosen.transmission_flags == writable_flags);
+  BOOST_TEST(c.chosen.transmission_flags == (writable_flags | nbd::block_status_payload));
   BOOST_TEST(limits_of(c.chosen).extended_headers);
+  // without a context for this export there is nothing to filter
+  BOOST_TEST(talk(client_flags().then(option(11)).then(go("db")), able).chosen.transmission_flags == writable_flags);
+  const conversation other = talk(client_flags().then(option(11)).then(set_contexts("db")).then(go("logs")), able);
+  BOOST_TEST((other.chosen.transmission_flags & nbd::block_status_payload) == 0);
   refused(option(8), 8, extended_required, option(11), able);
   const conversation old = talk(client_flags().then(option(11)).then(option(1, wire{}.text("db"))), able);
   BOOST_TEST(old.outcome == close); // the protocol forbids EXPORT_NAME after it
@@ -268,12 +272,12 @@ BOOST_AUTO_TEST_CASE(extended_headers_are_agreed_on_only_where_they_can_be_spoke
 BOOST_AUTO_TEST_CASE(base_allocation_is_agreed_on_for_the_export_it_was_asked_for) {
   const conversation c = talk(client_flags().then(structured_replies()).then(set_contexts("db")).then(go("db")));
   BOOST_TEST(c.output == acknowledged(8)
-                             .then(reply(10, 4, wire{}.u32(handshake::base_allocation_id).text("base:allocation")))
+                             .then(reply(10, 4, wire{}.u32(nbd::base_allocation_id).text("base:allocation")))
                              .then(acknowledged(10))
                              .then(export_reply(7, db_bytes, writable_flags))
                              .then(acknowledged(7)));
   BOOST_REQUIRE(c.chosen.base_allocation.has_value());
-  BOOST_TEST(*c.chosen.base_allocation == handshake::base_allocation_id);
+  BOOST_TEST(*c.chosen.base_allocation == nbd::base_allocation_id);
   BOOST_TEST(limits_of(c.chosen).has_base_allocation);
   BOOST_TEST(
       talk(client_flags().then(structured_replies()).then(set_contexts("db")).then(option(1, wire{}.text("db"))))

@@ -260,6 +260,40 @@ BOOST_AUTO_TEST_CASE(under_extended_headers_the_flag_alone_says_whether_a_payloa
   BOOST_TEST(longer.skip_bytes == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_block_status_may_say_in_a_payload_which_context_it_is_about) {
+  nbd::export_limits limits = extended();
+  const auto asked = [&](std::uint64_t payload) {
+    return make(command::block_status, 4096, payload, nbd::flag_payload_length | nbd::flag_request_one);
+  };
+  BOOST_TEST(!nbd::carries_filter(asked(12), limits)); // not offered
+  BOOST_TEST(nbd::validate(asked(12), limits).skip_bytes == 12u);
+  limits.transmission_flags |= nbd::block_status_payload;
+  BOOST_TEST(nbd::carries_filter(asked(12), limits));
+  BOOST_TEST(!nbd::carries_filter(make(command::block_status, 4096, 12), limits)); // a range of 12 bytes
+  BOOST_TEST(!nbd::carries_filter(make(command::read, 4096, 12, nbd::flag_payload_length), limits));
+  for (const std::uint64_t payload : {0ull, 4ull, 8ull, 11ull, 13ull, 16ull, 20ull}) { // none, or one twice
+    BOOST_TEST(!nbd::carries_filter(asked(payload), limits));
+    BOOST_TEST(refusal(asked(payload), limits) == nbd::error::inval);
+    BOOST_TEST(nbd::validate(asked(payload), limits).skip_bytes == payload);
+  }
+  const auto filtered = [&](std::uint64_t length, std::uint32_t id) {
+    nbd::request r = asked(12);
+    nbd::apply_filter(r, wire{}.u64(length).u32(id).bytes.data());
+    return r;
+  };
+  const nbd::request good = filtered(volume_bytes - 4096, 1);
+  BOOST_TEST(good.length == volume_bytes - 4096);
+  BOOST_TEST(good.flags == nbd::flag_request_one);
+  BOOST_TEST(refusal(good, limits) == nbd::error::none);
+  BOOST_TEST(refusal(filtered(volume_bytes, 1), limits) == nbd::error::inval);
+  BOOST_TEST(refusal(filtered(0, 1), limits) == nbd::error::inval);
+  BOOST_TEST(refusal(filtered(u64_max, 1), limits) == nbd::error::inval);
+  for (const std::uint32_t id : {0u, 2u, 0xffffffffu}) {
+    BOOST_TEST(refusal(filtered(4096, id), limits) == nbd::error::inval);
+    BOOST_TEST(nbd::validate(filtered(4096, id), limits).skip_bytes == 0u); // it has been taken
+  }
+}
+
 BOOST_AUTO_TEST_CASE(whatever_passes_lies_inside_the_export_and_the_limits) {
   test::random_source random(test::seed_for("whatever_passes_lies_inside_the_export_and_the_limits"));
   constexpr std::uint64_t edges[] = {0,        1,          511,          512,        4096,   1 << 20,

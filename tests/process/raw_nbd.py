@@ -9,9 +9,13 @@ OPTION_MAGIC = 0x49484156454F5054
 OPTION_REPLY_MAGIC = 0x3E889045565A9
 REQUEST_MAGIC = 0x25609513
 SIMPLE_REPLY_MAGIC = 0x67446698
-OPT_EXPORT_NAME, OPT_ABORT, OPT_LIST, OPT_GO, OPT_STRUCTURED = 1, 2, 3, 7, 8
-REP_ACK, REP_INFO, REP_ERROR_BIT = 1, 3, 1 << 31
+EXTENDED_REQUEST_MAGIC = 0x21E41C71
+EXTENDED_REPLY_MAGIC = 0x6E8A278C
+OPT_EXPORT_NAME, OPT_ABORT, OPT_LIST, OPT_GO, OPT_STRUCTURED, OPT_SET_CONTEXT, OPT_EXTENDED = 1, 2, 3, 7, 8, 10, 11
+REP_ACK, REP_INFO, REP_CONTEXT, REP_ERROR_BIT = 1, 3, 4, 1 << 31
 READ, WRITE, DISCONNECT, FLUSH, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS = range(8)
+FUA, NO_HOLE, DF, REQ_ONE, FAST_ZERO, PAYLOAD = 1, 2, 4, 8, 16, 32
+CHUNK_NONE, CHUNK_DATA, CHUNK_HOLE, CHUNK_STATUS, CHUNK_STATUS_EXTENDED, CHUNK_ERROR = 0, 1, 2, 5, 6, 0x8001
 
 
 def receive(plain, count):
@@ -45,6 +49,10 @@ def option_reply(plain):
 def go(plain, export):
     """Greets and opens an export; returns (size, transmission flags)."""
     greet(plain)
+    return send_go(plain, export)
+
+
+def send_go(plain, export):
     name = export.encode()
     plain.sendall(option(OPT_GO, struct.pack(">I", len(name)) + name + struct.pack(">H", 0)))
     size = flags = None
@@ -56,6 +64,47 @@ def go(plain, export):
             return size, flags
         elif kind & REP_ERROR_BIT:
             raise ConnectionRefusedError(f"{hex(kind)} {payload!r}")
+
+
+def open_extended(plain, export, contexts=("base:allocation",)):
+    """Greets, agrees on extended headers and contexts, opens; returns (size, transmission flags, {context: id})."""
+    greet(plain)
+    plain.sendall(option(OPT_EXTENDED))
+    number, kind, payload = option_reply(plain)
+    assert (number, kind, payload) == (OPT_EXTENDED, REP_ACK, b""), (number, hex(kind), payload)
+    ids = {}
+    if contexts:
+        name = export.encode()
+        queries = b"".join(struct.pack(">I", len(query)) + query for query in map(str.encode, contexts))
+        plain.sendall(option(OPT_SET_CONTEXT,
+                             struct.pack(">I", len(name)) + name + struct.pack(">I", len(contexts)) + queries))
+        while True:
+            _, kind, payload = option_reply(plain)
+            if kind == REP_ACK:
+                break
+            assert kind == REP_CONTEXT, (hex(kind), payload)
+            ids[payload[4:].decode()] = struct.unpack(">I", payload[:4])[0]
+    return *send_go(plain, export), ids
+
+
+def extended_request(command, offset=0, length=0, cookie=0, flags=0, payload=b""):
+    """A payload sets its flag and length by itself."""
+    if payload:
+        flags, length = flags | PAYLOAD, len(payload)
+    return struct.pack(">IHHQQQ", EXTENDED_REQUEST_MAGIC, flags, command, cookie, offset, length) + payload
+
+
+def extended_reply(plain):
+    """(cookie, offset, [(type, payload)]) of one reply; every chunk must name the same cookie and offset."""
+    seen, chunks = None, []
+    while True:
+        magic, flags, kind, cookie, offset, length = struct.unpack(">IHHQQQ", receive(plain, 32))
+        assert magic == EXTENDED_REPLY_MAGIC, hex(magic)
+        assert seen in (None, (cookie, offset)), (seen, cookie, offset)
+        seen = (cookie, offset)
+        chunks.append((kind, receive(plain, length)))
+        if flags & 1:
+            return cookie, offset, chunks
 
 
 def request(command, offset=0, length=0, cookie=0, flags=0, payload=b""):
