@@ -10,6 +10,7 @@
 #include "actors/control.hpp"
 #include "actors/error_message.hpp"
 #include "actors/events.hpp"
+#include "actors/fit_pool.hpp"
 #include "actors/local_door.hpp"
 #include "actors/recorder.hpp"
 #include "actors/registry.hpp"
@@ -23,6 +24,7 @@
 #include "config/settings_changes.hpp"
 #include "store/catalogue.hpp"
 #include "store/data_directory.hpp"
+#include "store/history.hpp"
 
 namespace gnomon::actors {
 
@@ -33,6 +35,8 @@ struct node::parts {
   std::unique_ptr<store::data_directory> directory;
   std::unique_ptr<store::environment> meta;
   std::unique_ptr<store::catalogue> catalogue;
+  std::unique_ptr<store::history> history;
+  std::unique_ptr<fit_pool> fits;
   std::unique_ptr<io::engine> engine;
   std::unique_ptr<system_config> config;
   std::unique_ptr<caf::actor_system> system;
@@ -95,6 +99,10 @@ result<void> node::open_store() {
   p.context.catalogue = p.catalogue.get();
 
   auto facts = *p.context.facts();
+  if (auto opened = open_history(); !opened) {
+    log::error("history: {}; nothing is learned until the next start", opened.error().to_string());
+    facts.problems.push_back("history: " + opened.error().to_string());
+  }
   facts.previous_stop = to_string(p.directory->stopped());
   for (const auto& problem : opening.problems) {
     log::error("{}", problem.text);
@@ -107,6 +115,26 @@ result<void> node::open_store() {
   if (opening.orphans_swept > 0)
     log::info("{} unfinished volumes moved to trash", opening.orphans_swept);
   p.context.set_facts(std::move(facts));
+  return {};
+}
+
+// What has been learned is worth keeping, not worth staying down for.
+result<void> node::open_history() {
+  auto& p = *parts_;
+  const auto wanted = p.context.current_settings();
+  p.fits = std::make_unique<fit_pool>(fit_pool::options{.cpu_budget = wanted->forecast.cpu_budget});
+  p.context.fits = p.fits.get();
+  store::history_options options;
+  options.directory = p.directory->history_path();
+  options.disk_max = wanted->history.disk_max;
+  options.keep_chunks[static_cast<std::size_t>(store::resolution::five_minutes)] = wanted->history.retention;
+  auto opened = store::history::open(std::move(options));
+  if (!opened)
+    return tl::unexpected(opened.error());
+  p.history = std::move(*opened);
+  p.context.history = p.history.get();
+  if (p.history->status().begun_anew)
+    return fail(errc::corrupt, "it was damaged and has been set aside");
   return {};
 }
 
@@ -247,6 +275,8 @@ result<apply_report> node::reload(const settings& wanted) {
   if (changes.all.empty())
     log::info("config: nothing has changed");
   p.context.set_settings(changes.applied);
+  if (p.fits)
+    p.fits->set_cpu_budget(changes.applied.forecast.cpu_budget);
   return apply();
 }
 
@@ -301,6 +331,11 @@ result<void> node::stop() {
   }
   if (p.meta)
     p.meta->stop();
+  dog.stage("fits and history");
+  if (p.fits)
+    p.fits->stop();
+  if (p.history)
+    p.history->stop();
   dog.stage("actor system");
   p.door.reset();
   p.context.door = nullptr;

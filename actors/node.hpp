@@ -54,6 +54,7 @@ private:
   struct parts;
   explicit node(std::unique_ptr<parts> p);
   result<void> open_store();
+  result<void> open_history();
   result<void> start_engine();
   result<void> start_actors();
   result<void> open_doors();

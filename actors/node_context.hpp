@@ -22,10 +22,12 @@ class engine;
 }
 namespace gnomon::store {
 class catalogue;
+class history;
 }
 
 namespace gnomon::actors {
 
+class fit_pool;
 class local_door;
 
 // Names in the supervision tree.
@@ -53,6 +55,8 @@ public:
 
   io::engine* engine = nullptr;
   store::catalogue* catalogue = nullptr;
+  store::history* history = nullptr; // none: it could not be opened; nothing is learned, everything else works
+  fit_pool* fits = nullptr;
   local_door* door = nullptr; // none: no control socket (--nbd-stdio, tests)
   const clock_source* clock;
   supervision_tree tree;
