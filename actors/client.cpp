@@ -125,6 +125,13 @@ result<record_batch> client::stop(recording_number number) {
   return impl_->request<record_batch>(timeout::record_next, atom::stop_v, number);
 }
 
+result<heat_view> client::heat(const volume_ref& ref, const heat_request& request) {
+  return impl_->request<heat_view>(timeout::picture, atom::heat_v, ref, request);
+}
+result<forecast_view> client::forecast(const forecast_request& request) {
+  return impl_->request<forecast_view>(timeout::picture, atom::forecast_v, request);
+}
+
 std::string control_socket_path(const std::string& data_dir) { return data_dir + "/" + control_socket_name; }
 
 } // namespace gnomon::actors

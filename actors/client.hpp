@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
 namespace gnomon::actors {
@@ -38,6 +39,9 @@ public:
   result<recording_started> record(const volume_ref& ref);
   result<record_batch> next(recording_number number);
   result<record_batch> stop(recording_number number);
+
+  result<heat_view> heat(const volume_ref& ref, const heat_request& request);
+  result<forecast_view> forecast(const forecast_request& request);
 
   // After `unavailable`: shakes hands again, for long-lived users (shell, top) that outlive a control actor or a
   // node.

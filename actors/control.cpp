@@ -12,7 +12,9 @@
 #include "actors/health.hpp"
 #include "actors/local_door.hpp"
 #include "actors/supervisor.hpp"
+#include "actors/views.hpp"
 #include "config/log.hpp"
+#include "store/catalogue.hpp"
 
 namespace gnomon::actors {
 namespace {
@@ -176,6 +178,21 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
       },
       [state](atom::stop a, recording_number number) {
         return state->pass_on<recorder_actor, record_batch>(recorder_name, a, number);
+      },
+      [state](atom::heat a, const volume_ref& ref, const heat_request& request) -> caf::result<heat_view> {
+        const auto record = resolve(*state->node->catalogue, ref);
+        if (!record)
+          return to_caf(record.error());
+        return state->pass_on<pattern_actor, heat_view>(pattern_actor_name(record->name).c_str(), a, request);
+      },
+      [state](atom::forecast a, const forecast_request& request) -> caf::result<forecast_view> {
+        if (request.kind != subject_kind::volume)
+          return state->pass_on<forecaster_actor, forecast_view>(node_forecaster_name, a, request);
+        const auto record = resolve(*state->node->catalogue, {request.subject});
+        if (!record)
+          return to_caf(record.error());
+        return state->pass_on<forecaster_actor, forecast_view>(forecaster_actor_name(record->name).c_str(), a,
+                                                               request);
       },
   };
 }

@@ -36,6 +36,12 @@ inline constexpr const char* telemetry_name = "telemetry";
 inline constexpr const char* events_name = "events";
 inline constexpr const char* recorder_name = "recorder";
 inline constexpr const char* control_name = "control";
+inline constexpr const char* observer_name = "observer";
+inline constexpr const char* patterns_name = "patterns";
+inline constexpr const char* forecasters_name = "forecasters";
+inline constexpr const char* node_forecaster_name = "forecaster/@node"; // no volume's name has an @
+inline std::string pattern_actor_name(const volume_name& volume) { return "pattern/" + volume.value; }
+inline std::string forecaster_actor_name(const volume_name& volume) { return "forecaster/" + volume.value; }
 inline std::string volume_actor_name(const volume_name& volume) { return "volume/" + volume.value; }
 
 // Facts for `status`, /health and /metrics that are not anybody's state.

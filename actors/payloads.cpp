@@ -1,5 +1,7 @@
 #include "actors/payloads.hpp"
 
+#include "actors/learning_payloads.hpp"
+
 namespace gnomon::actors {
 
 std::string_view to_string(volume_state state) noexcept {
@@ -24,6 +26,24 @@ std::string_view to_string(node_state state) noexcept {
     return "serving";
   case node_state::stopping:
     return "stopping";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(load_kind kind) noexcept {
+  switch (kind) {
+  case load_kind::requests:
+    return "requests";
+  case load_kind::bytes:
+    return "bytes";
+  case load_kind::reads:
+    return "reads";
+  case load_kind::writes:
+    return "writes";
+  case load_kind::read_bytes:
+    return "read-bytes";
+  case load_kind::write_bytes:
+    return "write-bytes";
   }
   return "unknown";
 }

@@ -9,6 +9,7 @@
 #include <caf/type_id.hpp>
 #include <caf/typed_actor.hpp>
 
+#include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
 // Verbs. At most 10 characters each.
@@ -47,6 +48,11 @@ GNOMON_ATOM(completed)
 GNOMON_ATOM(reconcile)
 GNOMON_ATOM(drain)
 GNOMON_ATOM(tick)
+GNOMON_ATOM(observe)
+GNOMON_ATOM(heat)
+GNOMON_ATOM(forecast)
+GNOMON_ATOM(fitted)
+GNOMON_ATOM(reload)
 #undef GNOMON_ATOM
 
 namespace gnomon::actors {
@@ -61,6 +67,7 @@ inline constexpr seconds volume_io{60};      // read, write, flush, trim, zero: 
 inline constexpr seconds catalogue{30};      // rename, clear, failed: one LMDB commit
 inline constexpr seconds volume_change{120}; // create, resize, erase, undelete, fence: drains I/O, syncs files
 inline constexpr seconds apply{600};         // apply: all volumes of a config, with their files
+inline constexpr seconds picture{60};        // heat, forecast: reads weeks of history, fits, on busy fit threads
 inline constexpr seconds record_next{10};    // next: waits up to record_wait for the first record
 } // namespace timeout
 
@@ -163,6 +170,35 @@ using recorder_actor = supervised_actor::extend<
     // Ends it: the last records may take several batches, `finished` is on the last.
     caf::replies_to<atom::stop, recording_number>::with<record_batch>, caf::reacts_to<atom::tick>>;
 
+// --- learning
+// -----------------------------------------------------------------------------------------------------------
+
+// Once a second: takes what the rings have counted and hands it to the pattern actors of the volumes that were
+// touched. Costs an idle volume nothing.
+using observer_actor = supervised_actor::extend<
+    caf::reacts_to<atom::tick>,
+    // The engine has counted. From its thread.
+    caf::reacts_to<atom::drain>>;
+
+// What is known of one volume's accesses: rolls them up into the history, keeps heat map and hot sets.
+using pattern_actor = supervised_actor::extend<
+    // One second of the volume. From the observer.
+    caf::reacts_to<atom::observe, observed>,
+    // Time has passed: close what is over. From the observer, for volumes touched a moment ago.
+    caf::reacts_to<atom::tick>,
+    // The history holds more than this actor has seen (an import): learn it all again.
+    caf::reacts_to<atom::reload>,
+    caf::replies_to<atom::heat, heat_request>::with<heat_view>,
+    // A job on the fit threads is done.
+    caf::reacts_to<atom::fitted, fit_completion>>;
+
+// Forecasts of one volume, or of the node and its instances.
+using forecaster_actor = supervised_actor::extend<
+    // busy: too many wait already; not_found: no such instance.
+    caf::replies_to<atom::forecast, forecast_request>::with<forecast_view>,
+    // There is new load: fit again when it is time. From the observer.
+    caf::reacts_to<atom::tick>, caf::reacts_to<atom::fitted, fit_completion>>;
+
 // --- the local control door
 // -------------------------------------------------------------------------------------------
 
@@ -192,7 +228,10 @@ using control_actor = supervised_actor::extend<
     // As at the recorder.
     caf::replies_to<atom::record, volume_ref>::with<recording_started>,
     caf::replies_to<atom::next, recording_number>::with<record_batch>,
-    caf::replies_to<atom::stop, recording_number>::with<record_batch>>;
+    caf::replies_to<atom::stop, recording_number>::with<record_batch>,
+    // As at the volume's pattern actor and forecaster.
+    caf::replies_to<atom::heat, volume_ref, heat_request>::with<heat_view>,
+    caf::replies_to<atom::forecast, forecast_request>::with<forecast_view>>;
 
 } // namespace gnomon::actors
 
@@ -228,4 +267,11 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::node_status))
 CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::actor_info>))
 CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::volume_summary>))
 CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::connection_info>))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::observed_chunk))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::observed))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::heat_request))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::heat_view))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::forecast_request))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::forecast_view))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::fit_completion))
 CAF_END_TYPE_ID_BLOCK(gnomon)

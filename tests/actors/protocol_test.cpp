@@ -203,6 +203,51 @@ std::vector<connection_info> sample() {
   return {{}, sample<connection_info>()};
 }
 
+template <>
+observed_chunk sample() {
+  return {chunk_index{7}, true, instance_id{"web-1"}, 1, 2, 3, 4, 5};
+}
+template <>
+observed sample() {
+  return {1'700'000'000'000'000, {sample<observed_chunk>(), {}}};
+}
+template <>
+heat_request sample() {
+  return {3'600'000'000, 8, 32, 5};
+}
+template <>
+heat_view sample() {
+  heat_view out;
+  out.name = volume_name{"db"}, out.uuid = some_uuid(), out.size = byte_count{1ull << 40};
+  out.chunk_size = byte_count{1ull << 28}, out.chunk_count = 4096, out.known_chunks = 9;
+  out.from_us = 1, out.to_us = 2, out.rows = 1, out.columns = 2, out.picture = {0.5, 1e9};
+  out.requests = 3, out.bytes = 4e12, out.kinds = {{"rising", 3}};
+  out.hottest = {{chunk_index{3}, "rising", 1.5, 2.5, 3.5, 4.5, 0.25, 99}};
+  out.localities = {{instance_id{"web"}, 12, 0.75, {chunk_index{1}, chunk_index{2}}}};
+  out.hot_sets = {{300'000'000, "learned", 0.9, 17, {{chunk_index{5}, 1e6, 250, true}}}};
+  return out;
+}
+template <>
+forecast_request sample() {
+  return {subject_kind::instance, "web-1", load_kind::write_bytes};
+}
+template <>
+forecast_view sample() {
+  forecast_view out;
+  out.subject = "db", out.kind = subject_kind::node, out.load = load_kind::bytes;
+  out.start_us = 10, out.step_us = 60'000'000, out.past = {1.0, -1.0}, out.ahead = {2.0}, out.low = {1.0};
+  out.high = {3.0}, out.interval = 0.9;
+  out.horizons = {{300'000'000, 96, 0.8, 0.9, "EWMA", 0.1, {{"last value", true, 1.0, 0.2}}}};
+  out.periods_us = {86'400'000'000}, out.quiet = {{1, 2, 3.5, 0.1}}, out.busy = {{4, 5, 6.5, 2.5}};
+  out.bursts = {{7'200'000'000, 100, 0.4, true}}, out.events = {{"deployment", 1, 2, 3.0}};
+  out.past_slots = 100, out.observed_slots = 90, out.fitted_us = 5, out.fit_seconds = 0.25, out.enough_past = false;
+  return out;
+}
+template <>
+fit_completion sample() {
+  return {42};
+}
+
 using block = caf::id_block::gnomon;
 
 template <caf::type_id_t Id>
@@ -247,6 +292,9 @@ BOOST_AUTO_TEST_CASE(every_interface_is_made_of_registered_types) {
   check_interface<event_actor>(*this, "events");
   check_interface<telemetry_actor>(*this, "telemetry");
   check_interface<recorder_actor>(*this, "recorder");
+  check_interface<observer_actor>(*this, "observer");
+  check_interface<pattern_actor>(*this, "pattern");
+  check_interface<forecaster_actor>(*this, "forecaster");
   check_interface<control_actor>(*this, "control");
 }
 
