@@ -11,7 +11,9 @@
 #include "actors/error_message.hpp"
 #include "actors/events.hpp"
 #include "actors/fit_pool.hpp"
+#include "actors/forecaster.hpp"
 #include "actors/local_door.hpp"
+#include "actors/observer.hpp"
 #include "actors/recorder.hpp"
 #include "actors/registry.hpp"
 #include "actors/service_manager.hpp"
@@ -174,6 +176,12 @@ result<void> node::start_actors() {
   add(events_name, root_name, [context](caf::actor_system& s) { return spawn_events(s, context); });
   add(telemetry_name, root_name, [context](caf::actor_system& s) { return spawn_telemetry(s, context); });
   add(recorder_name, root_name, [context](caf::actor_system& s) { return spawn_recorder(s, context); });
+  add(patterns_name, root_name, [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, patterns_name); });
+  add(forecasters_name, root_name,
+      [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, forecasters_name); });
+  add(node_forecaster_name, forecasters_name,
+      [context](caf::actor_system& s) { return spawn_forecaster(s, context, {}); });
+  add(observer_name, root_name, [context](caf::actor_system& s) { return spawn_observer(s, context); });
   add(control_name, root_name, [context](caf::actor_system& s) { return spawn_control(s, context); });
   context->inbox.on_event([tree] {
     if (const auto events = tree->find_as<event_actor>(events_name))

@@ -7,6 +7,8 @@
 
 #include "actors/ask.hpp"
 #include "actors/error_message.hpp"
+#include "actors/forecaster.hpp"
+#include "actors/pattern.hpp"
 #include "actors/supervisor.hpp"
 #include "actors/views.hpp"
 #include "actors/volume.hpp"
@@ -180,33 +182,42 @@ void registry_state::bring_in_line(volume_uuid uuid, continuation then, unsigned
   });
 }
 
-void registry_state::add_actor(const store::volume_record& record) {
-  child_spec spec;
-  spec.name = volume_actor_name(record.name);
-  spec.parent = volumes_name;
-  spec.spawn = [node = node, uuid = record.uuid](caf::actor_system& system) {
-    return spawn_volume(system, node, uuid);
+void registry_state::add_actors(const store::volume_record& record) {
+  const auto add = [this, uuid = record.uuid](std::string name, const char* parent, auto spawn) {
+    child_spec spec;
+    spec.name = std::move(name);
+    spec.parent = parent;
+    spec.spawn = [node = node, uuid, spawn](caf::actor_system& system) { return spawn(system, node, uuid); };
+    if (const auto added = node->tree.add(std::move(spec)); !added && added.error().code != errc::already_exists)
+      log::error("{}", added.error().to_string());
   };
-  if (const auto added = node->tree.add(std::move(spec)); !added && added.error().code != errc::already_exists)
-    log::error("{}", added.error().to_string());
+  add(volume_actor_name(record.name), volumes_name, spawn_volume);
+  add(pattern_actor_name(record.name), patterns_name, spawn_pattern);
+  add(forecaster_actor_name(record.name), forecasters_name, spawn_forecaster);
 }
 
 void registry_state::sync_actors() {
-  std::unordered_set<std::string> names;
+  std::unordered_set<std::string> names{node_forecaster_name};
   const auto configured = node->configured();
   for (const auto& record : node->catalogue->list()) {
     if (!is_wanted(record, *configured))
       continue;
-    names.insert(volume_actor_name(record.name));
-    add_actor(record);
+    for (auto name :
+         {volume_actor_name(record.name), pattern_actor_name(record.name), forecaster_actor_name(record.name)})
+      names.insert(std::move(name));
+    add_actors(record);
   }
-  for (const auto& actor : node->tree.list())
-    if (actor.parent == volumes_name && !names.contains(actor.name)) {
-      const auto gone = node->tree.remove(actor.name);
-      if (gone && *gone)
-        caf::anon_send_exit(*gone, caf::exit_reason::user_shutdown);
-    }
-  tell_supervisor(node->tree, volumes_name);
+  for (const auto& actor : node->tree.list()) {
+    const bool ours =
+        actor.parent == volumes_name || actor.parent == patterns_name || actor.parent == forecasters_name;
+    if (!ours || names.contains(actor.name))
+      continue;
+    const auto gone = node->tree.remove(actor.name);
+    if (gone && *gone)
+      caf::anon_send_exit(*gone, caf::exit_reason::user_shutdown);
+  }
+  for (const char* parent : {volumes_name, patterns_name, forecasters_name})
+    tell_supervisor(node->tree, parent);
 }
 
 void registry_state::repair() {

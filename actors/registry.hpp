@@ -90,8 +90,8 @@ struct registry_state {
   // The usual change: claim, change the catalogue, bring the data plane in line, release, answer.
   caf::result<volume_summary> change(volume_uuid uuid, const launch& in_catalogue,
                                      std::function<void()> on_success = {});
-  void add_actor(const store::volume_record& record);
-  // A volume actor for every live volume, none for others.
+  void add_actors(const store::volume_record& record);
+  // Volume, pattern and forecaster actors for every live volume, none for others.
   void sync_actors();
   // Whatever differs between catalogue and data plane is brought in line; problems are logged once.
   void repair();

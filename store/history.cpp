@@ -340,6 +340,14 @@ result<instance_index> history::intern(const instance_id& instance) {
   return instance_index(index);
 }
 
+std::optional<instance_index> history::find(const instance_id& instance) const {
+  if (instance.value.empty())
+    return instance_index(0);
+  std::lock_guard lock(instances_mutex_);
+  const auto known = instance_numbers_.find(instance);
+  return known == instance_numbers_.end() ? std::nullopt : std::optional(instance_index(known->second));
+}
+
 std::optional<instance_id> history::name_of(instance_index index) const {
   std::lock_guard lock(instances_mutex_);
   if (index.value == 0 || index.value > instance_names_.size() || instance_names_[index.value - 1].value.empty())

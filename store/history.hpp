@@ -154,6 +154,7 @@ public:
   // --- instances
   // limit_reached, shutting_down, no_space.
   result<instance_index> intern(const instance_id& instance);
+  std::optional<instance_index> find(const instance_id& instance) const; // none: never seen
   std::optional<instance_id> name_of(instance_index index) const; // none for the anonymous one and unknown ones
 
   // --- models: named blobs of an object (a volume's uuid, an instance, ...), one version of each
