@@ -26,6 +26,8 @@ inline constexpr std::size_t value_payload_bytes_max = 64u << 20;
 enum class value_type : std::uint16_t {
   node = 1,
   volume = 2,
+  event = 3,
+  event_counter = 4,
   history_tail = 16,
   history_block = 17,
   history_instance = 18,

@@ -25,11 +25,17 @@ auto get_optional(field_reader& r, Get get) -> std::optional<decltype(get())> {
 
 } // namespace
 
-std::vector<std::string> meta_database_names() { return {"node", "volumes", "unwritten"}; }
+std::vector<std::string> meta_database_names() { return {"node", "volumes", "unwritten", "events"}; }
 std::vector<std::string> history_database_names() { return {"tails", "blocks", "instances", "models"}; }
 
 std::string volume_key(volume_uuid uuid) {
   return {reinterpret_cast<const char*>(uuid.bytes.data()), uuid.bytes.size()};
+}
+
+std::string event_key(event_id id) {
+  std::string key;
+  append_key_u64(key, id.value);
+  return key;
 }
 
 bytes encode(const node_record& record) {
@@ -108,6 +114,61 @@ result<volume_record> decode_volume(bytes_view stored, std::string_view what) {
   if (!sensible)
     return fail(errc::corrupt, std::string(what) + ": a volume without uuid or name, or of an impossible size");
   return record;
+}
+
+bytes encode(const calendar_event& event) {
+  field_writer w;
+  w.u64(event.id.value);
+  w.string(event.told.type);
+  w.u8(static_cast<std::uint8_t>(event.told.target.scope));
+  w.string(event.told.target.name);
+  put_time(w, event.told.start);
+  w.i64(event.told.duration.count());
+  w.string(event.told.note);
+  w.u8(static_cast<std::uint8_t>(event.source));
+  put_time(w, event.added);
+  return seal_value(value_type::event, event_version, w.payload());
+}
+
+result<calendar_event> decode_event(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::event, event_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  calendar_event event;
+  event.id = event_id(r.u64());
+  event.told.type = r.string(event_type_length_max);
+  event.told.target.scope = r.enumeration(event_scope::everything);
+  event.told.target.name = r.string(application_name_length_max);
+  event.told.start = get_time(r);
+  event.told.duration = microseconds(r.i64());
+  event.told.note = r.string(event_note_length_max);
+  event.source = r.enumeration(event_source::http);
+  event.added = get_time(r);
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  if (auto ok = check_event(event.told); !ok || event.id.value == 0)
+    return fail(errc::corrupt, std::string(what) + ": " + (ok ? "an event without a number" : ok.error().message));
+  return event;
+}
+
+bytes encode_event_counter(event_id next) {
+  field_writer w;
+  w.u64(next.value);
+  return seal_value(value_type::event_counter, event_counter_version, w.payload());
+}
+
+result<event_id> decode_event_counter(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::event_counter, event_counter_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  const event_id next(r.u64());
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  if (next.value == 0)
+    return fail(errc::corrupt, std::string(what) + ": the number 0");
+  return next;
 }
 
 } // namespace gnomon::store

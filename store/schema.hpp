@@ -6,11 +6,13 @@
 //
 // Environment `meta` (durability::synchronous)
 //   database "node"      key: "node"                       value: node_record
+//                        key: "next_event_id"              value: event_counter, the id the next told event gets
 //   database "volumes"   key: uuid, 16 bytes               value: volume_record
 //   database "unwritten" key: uuid, 16 bytes               value: none. The volume's descriptor file is older than
 //   its
 //                                                          record; rewritten and erased after each change, or at
 //                                                          start.
+//   database "events"    key: u64 event_id, big-endian     value: calendar_event
 // File volumes/<uuid>/volume                               volume_record: the descriptor, to rebuild `volumes` from
 // File format                                              node_record: which node's directory this is, format
 // version
@@ -28,6 +30,7 @@
 #include <string>
 #include <string_view>
 
+#include "config/calendar.hpp"
 #include "config/clock.hpp"
 #include "config/settings.hpp"
 #include "config/types.hpp"
@@ -37,7 +40,7 @@
 namespace gnomon::store {
 
 namespace meta_database {
-inline constexpr database_id node{0}, volumes{1}, unwritten{2};
+inline constexpr database_id node{0}, volumes{1}, unwritten{2}, events{3};
 }
 namespace history_database {
 inline constexpr database_id tails{0}, blocks{1}, instances{2}, models{3};
@@ -47,6 +50,8 @@ std::vector<std::string> history_database_names();
 
 inline constexpr std::uint16_t node_record_version = 1;
 inline constexpr std::uint16_t volume_record_version = 1;
+inline constexpr std::uint16_t event_version = 1;
+inline constexpr std::uint16_t event_counter_version = 1;
 inline constexpr std::uint16_t history_tail_version = 1;
 inline constexpr std::uint16_t history_block_version = 1;
 inline constexpr std::uint16_t history_instance_version = 1;
@@ -94,11 +99,17 @@ struct volume_record {
 
 bytes encode(const node_record& record);
 bytes encode(const volume_record& record);
+bytes encode(const calendar_event& event);
+bytes encode_event_counter(event_id next);
 // corrupt, unsupported; `what` names the key or file.
 result<node_record> decode_node(bytes_view stored, std::string_view what);
 result<volume_record> decode_volume(bytes_view stored, std::string_view what);
+result<calendar_event> decode_event(bytes_view stored, std::string_view what);
+result<event_id> decode_event_counter(bytes_view stored, std::string_view what);
 
 std::string volume_key(volume_uuid uuid);
+std::string event_key(event_id id);
 inline constexpr std::string_view node_key = "node";
+inline constexpr std::string_view event_counter_key = "next_event_id";
 
 } // namespace gnomon::store

@@ -38,6 +38,13 @@ volume_record full_volume() {
   return v;
 }
 
+calendar_event sample_event() {
+  return {event_id{77},
+          {"deployment", {event_scope::application, "shop"}, at(1'700'000'500), std::chrono::minutes(10), "v42"},
+          event_source::http,
+          at(1'700'000'400)};
+}
+
 // A released file never changes. GNOMON_WRITE_GOLDEN=1 writes the ones that do not exist yet.
 bytes golden(const std::string& name, const bytes& encoded_now) {
   const std::string path = std::string(GNOMON_SOURCE_DIR) + "/tests/golden/store/" + name;
@@ -62,6 +69,30 @@ BOOST_AUTO_TEST_CASE(released_values_still_decode_and_are_still_written_alike) {
   const auto full = golden("volume_v1_full.bin", encode(full_volume()));
   BOOST_TEST((decode_volume(full, "golden").value() == full_volume()));
   BOOST_TEST((full == encode(full_volume())));
+  const auto event = golden("event_v1.bin", encode(sample_event()));
+  BOOST_TEST((decode_event(event, "golden").value() == sample_event()));
+  BOOST_TEST((event == encode(sample_event())));
+  const auto counter = golden("event_counter_v1.bin", encode_event_counter(event_id{78}));
+  BOOST_TEST((decode_event_counter(counter, "golden").value() == event_id{78}));
+  BOOST_TEST((counter == encode_event_counter(event_id{78})));
+}
+
+BOOST_AUTO_TEST_CASE(impossible_events_are_corrupt_even_with_a_right_checksum) {
+  const auto refused = [](auto change) {
+    auto event = sample_event();
+    change(event);
+    CHECK_ERROR(decode_event(encode(event), "e"), errc::corrupt);
+  };
+  refused([](auto& e) { e.id = {}; });
+  refused([](auto& e) { e.told.type.clear(); });
+  refused([](auto& e) { e.told.type.assign(event_type_length_max + 1, 'x'); });
+  refused([](auto& e) { e.told.type = "a\nb"; });
+  refused([](auto& e) { e.told.target.name.clear(); });
+  refused([](auto& e) { e.told.target.scope = event_scope::everything; });
+  refused([](auto& e) { e.told.duration = microseconds(-1); });
+  refused([](auto& e) { e.told.note = "\xff"; });
+  CHECK_ERROR(decode_event_counter(encode_event_counter(event_id{0}), "c"), errc::corrupt);
+  CHECK_ERROR(decode_event(encode_event_counter(event_id{1}), "e"), errc::corrupt);
 }
 
 BOOST_AUTO_TEST_CASE(a_newer_record_is_unsupported_and_named) {
@@ -109,6 +140,15 @@ BOOST_AUTO_TEST_CASE(any_volume_survives_a_round_trip) {
 // The checksum is repaired after the damage, so that the field decoder itself meets the hostile bytes.
 BOOST_AUTO_TEST_CASE(hostile_payloads_with_right_checksums_never_crash) {
   auto random = seeded("hostile_payloads");
+  const auto event = encode(sample_event());
+  for (int round = 0; round < 20'000; ++round) {
+    bytes payload(event.begin() + value_header_bytes, event.end());
+    for (auto flips = below(random, 4); flips-- > 0;)
+      payload[below(random, payload.size())] = static_cast<std::byte>(random());
+    payload.resize(below(random, 2) ? payload.size() : below(random, payload.size()));
+    auto decoded = decode_event(seal_value(value_type::event, 1, payload), "e");
+    BOOST_REQUIRE(decoded.has_value() || decoded.error().code == errc::corrupt);
+  }
   const auto good = encode(full_volume());
   for (int round = 0; round < 20'000; ++round) {
     bytes payload(good.begin() + value_header_bytes, good.end());
