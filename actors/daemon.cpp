@@ -2,14 +2,15 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "actors/node.hpp"
@@ -30,25 +31,49 @@ log::level level_from(std::string_view text) {
   return log::level::info;
 }
 
-// Signals and wake-ups as descriptors to poll. Blocks the signals in this and all later threads.
+std::atomic<int> signal_pipe{-1}; // write end; the process has one daemon
+
+// Async-signal-safe. May run in any thread: a library's own, started before main(), does not have them blocked.
+void note_signal(int number) {
+  const int before = errno;
+  const auto letter = static_cast<unsigned char>(number);
+  (void)!::write(signal_pipe, &letter, 1);
+  errno = before;
+}
+
+// Signals and wake-ups as descriptors to poll. Blocks the signals in this and all later threads, except while it
+// waits.
 class attention {
 public:
   attention() {
     ::signal(SIGPIPE, SIG_IGN); // a client or log reader that went away is an error code, not an end
+    wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (::pipe2(signals_.data(), O_CLOEXEC | O_NONBLOCK) != 0)
+      return;
+    signal_pipe = signals_[1];
     sigset_t wanted;
     sigemptyset(&wanted);
     for (const int number : {SIGTERM, SIGINT, SIGHUP})
       sigaddset(&wanted, number);
-    ::pthread_sigmask(SIG_BLOCK, &wanted, nullptr);
-    signals_ = ::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
-    wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    ::pthread_sigmask(SIG_BLOCK, &wanted, &while_waiting_);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+      sigdelset(&while_waiting_, number);
+      struct sigaction action {};
+      action.sa_handler = note_signal;
+      action.sa_flags = SA_RESTART;
+      ::sigaction(number, &action, nullptr);
+    }
   }
   ~attention() {
-    ::close(signals_);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP})
+      ::signal(number, SIG_IGN); // the end has begun
+    signal_pipe = -1;
+    for (const int fd : signals_)
+      ::close(fd);
     ::close(wake_);
   }
   attention(const attention&) = delete;
-  bool ok() const { return signals_ >= 0 && wake_ >= 0; }
+  bool ok() const { return signals_[0] >= 0 && wake_ >= 0; }
 
   // Any thread.
   void wake() const {
@@ -57,16 +82,23 @@ public:
   }
   // Waits; returns the number of a signal that came, or 0.
   int wait(std::optional<std::chrono::milliseconds> at_most) const {
-    std::array<pollfd, 2> fds{pollfd{signals_, POLLIN, 0}, pollfd{wake_, POLLIN, 0}};
-    ::poll(fds.data(), fds.size(), at_most ? static_cast<int>(at_most->count()) + 1 : -1);
+    std::array<pollfd, 2> fds{pollfd{signals_[0], POLLIN, 0}, pollfd{wake_, POLLIN, 0}};
+    timespec limit{};
+    if (at_most) {
+      const auto milliseconds = at_most->count() + 1; // not a moment too early
+      limit = {milliseconds / 1000, milliseconds % 1000 * 1'000'000};
+    }
+    ::ppoll(fds.data(), fds.size(), at_most ? &limit : nullptr, &while_waiting_);
     std::uint64_t count = 0;
     (void)!::read(wake_, &count, sizeof count);
-    signalfd_siginfo info{};
-    return ::read(signals_, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
+    unsigned char number = 0;
+    return ::read(signals_[0], &number, 1) == 1 ? number : 0;
   }
 
 private:
-  int signals_ = -1, wake_ = -1;
+  std::array<int, 2> signals_{-1, -1};
+  int wake_ = -1;
+  sigset_t while_waiting_{};
 };
 
 // Thousands of connections and volumes need descriptors; the default soft limit of 1,024 is meant for select(2).
@@ -135,7 +167,7 @@ int check_config(const std::string& path) {
 int run_daemon(const daemon_options& options) {
   const attention attend;
   if (!attend.ok()) {
-    std::cerr << "gnomond: signalfd or eventfd: no descriptors left" << std::endl;
+    std::cerr << "gnomond: pipe or eventfd: no descriptors left" << std::endl;
     return exit_failed;
   }
   int code = exit_done;
@@ -184,7 +216,8 @@ int run_daemon(const daemon_options& options) {
   if (const auto stopped = (*running)->stop(); !stopped) {
     code = exit_failed;
     // What a hanging disk still owes must not meet freed memory.
-    if (stopped.error().code == errc::timed_out) ::_exit(code);
+    if (stopped.error().code == errc::timed_out)
+      ::_exit(code);
   }
   return code;
 }
