@@ -132,7 +132,7 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
         !drained) {
       log::error("{}", drained.error().to_string());
       abandoned = true;
-    } else if (!core->spec().read_only && fdatasync(core->file().sync_fd()) != 0) {
+    } else if (!core->opened_read_only() && fdatasync(core->file().sync_fd()) != 0) {
       stop_result_ = fail_errno("sync of volume " + core->spec().name.value);
       log::error("{}", stop_result_.error().to_string());
     }

@@ -66,7 +66,7 @@ result<void> node_engine::close_core(const std::shared_ptr<volume_core>& core) {
     return gone;
   if (auto drained = drain(*core, until); !drained)
     return drained;
-  if (!core->spec().read_only && fdatasync(core->file().sync_fd()) != 0)
+  if (!core->opened_read_only() && fdatasync(core->file().sync_fd()) != 0)
     return fail_errno("sync of volume " + core->spec().name.value);
   return {};
 }
