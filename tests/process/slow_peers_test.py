@@ -82,6 +82,8 @@ class base:
             waiting.sendall(raw.request(raw.READ, 0, 4096, 1))
         else:
             waiting.sendall(raw.request(raw.WRITE, 0, 4096, 1, 0, b"L" * 4096))
+        # The first operation is this one only once it has begun.
+        node.wait_until(lambda: served.cli_json("volume", "show", "db")["in_flight"] == 1, 120, "the late request")
         self.work(honest, 100)
         waiting.sendall(raw.request(raw.READ, MiB, 4096, 2))  # nor does it hold up its own connection
         self.assertEqual(raw.simple_reply(waiting, 4096)[:2], (0, 2))
