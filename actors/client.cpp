@@ -106,6 +106,12 @@ result<volume_summary> client::purge(const volume_ref& ref) {
 result<volume_summary> client::rename(const volume_ref& ref, const volume_name& new_name) {
   return impl_->request<volume_summary>(timeout::catalogue, atom::rename_v, ref, new_name);
 }
+result<volume_summary> client::describe(const volume_ref& ref, const std::string& description) {
+  return impl_->request<volume_summary>(timeout::catalogue, atom::describe_v, ref, description);
+}
+result<volume_summary> client::set_access(const volume_ref& ref, volume_access access) {
+  return impl_->request<volume_summary>(timeout::volume_change, atom::access_v, ref, access);
+}
 result<std::vector<connection_info>> client::who(const volume_ref& ref) {
   return impl_->request<std::vector<connection_info>>(timeout::query, atom::who_v, ref);
 }

@@ -32,6 +32,8 @@ public:
   result<volume_summary> undelete(const volume_ref& ref, const volume_name& new_name);
   result<volume_summary> purge(const volume_ref& ref);
   result<volume_summary> rename(const volume_ref& ref, const volume_name& new_name);
+  result<volume_summary> describe(const volume_ref& ref, const std::string& description);
+  result<volume_summary> set_access(const volume_ref& ref, volume_access access);
   result<std::vector<connection_info>> who(const volume_ref& ref);
   result<std::vector<connection_info>> fence(const volume_ref& ref, const instance_id& instance);
   result<volume_summary> clear(const volume_ref& ref);

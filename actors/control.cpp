@@ -161,6 +161,12 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
       [state](atom::rename a, const volume_ref& ref, const volume_name& n) {
         return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, n);
       },
+      [state](atom::describe a, const volume_ref& ref, const std::string& text) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, text);
+      },
+      [state](atom::access a, const volume_ref& ref, volume_access access) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, access);
+      },
       [state](atom::who a, const volume_ref& ref) {
         return state->pass_on<registry_actor, std::vector<connection_info>>(registry_name, a, ref);
       },

@@ -33,6 +33,8 @@ GNOMON_ATOM(purge)
 GNOMON_ATOM(rename)
 GNOMON_ATOM(who)
 GNOMON_ATOM(fence)
+GNOMON_ATOM(describe)
+GNOMON_ATOM(access)
 GNOMON_ATOM(clear)
 GNOMON_ATOM(apply)
 GNOMON_ATOM(failed)
@@ -64,8 +66,8 @@ using std::chrono::seconds;
 inline constexpr seconds report{2};          // report, ask: answered from memory
 inline constexpr seconds query{5};           // status, list, show, who, top, actors
 inline constexpr seconds volume_io{60};      // read, write, flush, trim, zero: as long as a slow disk may take
-inline constexpr seconds catalogue{30};      // rename, clear, failed: one LMDB commit
-inline constexpr seconds volume_change{120}; // create, resize, erase, undelete, fence: drains I/O, syncs files
+inline constexpr seconds catalogue{30};      // rename, describe, clear, failed: one LMDB commit
+inline constexpr seconds volume_change{120}; // create, resize, erase, undelete, access, fence: drains I/O
 inline constexpr seconds apply{600};         // apply: all volumes of a config, with their files
 inline constexpr seconds picture{60};        // heat, forecast: reads weeks of history, fits, on busy fit threads
 inline constexpr seconds record_next{10};    // next: waits up to record_wait for the first record
@@ -133,6 +135,11 @@ using registry_actor = supervised_actor::extend<
     // Removes a deleted volume and its data for good, now.
     caf::replies_to<atom::purge, volume_ref>::with<volume_summary>,
     caf::replies_to<atom::rename, volume_ref, volume_name>::with<volume_summary>,
+    // What people and clients are told about it. invalid_argument: longer than NBD carries.
+    caf::replies_to<atom::describe, volume_ref, std::string>::with<volume_summary>,
+    // Read-only: writes that come from now on fail with EPERM, connections stay. Writable again: likewise, unless it
+    // was served read-only from the start; then it is opened again and its connections end.
+    caf::replies_to<atom::access, volume_ref, volume_access>::with<volume_summary>,
     // Open connections on it.
     caf::replies_to<atom::who, volume_ref>::with<std::vector<connection_info>>,
     // Ends the connections of one instance (empty: of all), drains their I/O. The reply: the connections there were.
@@ -222,6 +229,8 @@ using control_actor = supervised_actor::extend<
     caf::replies_to<atom::undelete, volume_ref, volume_name>::with<volume_summary>,
     caf::replies_to<atom::purge, volume_ref>::with<volume_summary>,
     caf::replies_to<atom::rename, volume_ref, volume_name>::with<volume_summary>,
+    caf::replies_to<atom::describe, volume_ref, std::string>::with<volume_summary>,
+    caf::replies_to<atom::access, volume_ref, volume_access>::with<volume_summary>,
     caf::replies_to<atom::who, volume_ref>::with<std::vector<connection_info>>,
     caf::replies_to<atom::fence, volume_ref, instance_id>::with<std::vector<connection_info>>,
     caf::replies_to<atom::clear, volume_ref>::with<volume_summary>,
@@ -253,6 +262,7 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::io_completion))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::step_completion))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_ref))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::list_filter))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_access))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_summary))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_details))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_request))

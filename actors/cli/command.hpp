@@ -67,6 +67,14 @@ struct volume_rename_command {
   volume_ref volume;
   volume_name new_name;
 };
+struct volume_describe_command {
+  volume_ref volume;
+  std::string description;
+};
+struct volume_access_command {
+  volume_ref volume;
+  volume_access access = volume_access::read_only;
+};
 struct volume_who_command {
   volume_ref volume;
 };
@@ -111,7 +119,8 @@ using command =
     std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
                  volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
                  volume_delete_command, volume_undelete_command, volume_purge_command, volume_rename_command,
-                 volume_who_command, volume_fence_command, volume_clear_command, record_command, replay_command>;
+                 volume_describe_command, volume_access_command, volume_who_command, volume_fence_command,
+                 volume_clear_command, record_command, replay_command>;
 
 struct invocation {
   node_location location;

@@ -39,6 +39,8 @@ int run(const volume_delete_command&, context&);
 int run(const volume_undelete_command&, context&);
 int run(const volume_purge_command&, context&);
 int run(const volume_rename_command&, context&);
+int run(const volume_describe_command&, context&);
+int run(const volume_access_command&, context&);
 int run(const volume_who_command&, context&);
 int run(const volume_fence_command&, context&);
 int run(const volume_clear_command&, context&);

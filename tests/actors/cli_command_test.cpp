@@ -127,6 +127,19 @@ BOOST_AUTO_TEST_CASE(replay_has_defaults_and_reads_every_option) {
   BOOST_TEST(full.duration->count() == 5'000'000);
 }
 
+BOOST_AUTO_TEST_CASE(read_only_is_switched_by_words) {
+  const auto on = parsed<volume_access_command>({"volume", "read-only", "db", "on"});
+  BOOST_TEST(on.volume.text == "db");
+  BOOST_TEST((on.access == volume_access::read_only));
+  BOOST_TEST(
+      (parsed<volume_access_command>({"volume", "read-only", "db", "off"}).access == volume_access::read_write));
+  BOOST_TEST(stopped({"volume", "read-only", "db", "yes"}).exit_code == 2);
+  BOOST_TEST(stopped({"volume", "read-only", "db"}).exit_code == 2);
+  BOOST_TEST(parsed<volume_describe_command>({"volume", "describe", "db", "the orders"}).description == "the orders");
+  BOOST_TEST(parsed<volume_describe_command>({"volume", "describe", "db", ""}).description.empty());
+  BOOST_TEST(stopped({"volume", "describe", "db"}).exit_code == 2);
+}
+
 BOOST_AUTO_TEST_CASE(asked_words_stay_together) {
   BOOST_TEST(parsed<ask_command>({"ask", "volume/db", "read", "0", "512"}).message == "read 0 512");
   BOOST_TEST(parsed<ask_command>({"ask", "node", "say", "two words", ""}).message == "say \"two words\" \"\"");
@@ -152,7 +165,7 @@ BOOST_AUTO_TEST_CASE(tab_completes_verbs_names_and_options) {
     return complete(before, partial, some_names).candidates;
   };
   BOOST_TEST((found({}, "re") == words{"record", "replay"}));
-  BOOST_TEST((found({"volume"}, "re") == words{"rename", "resize"}));
+  BOOST_TEST((found({"volume"}, "re") == words{"read-only", "rename", "resize"}));
   BOOST_TEST((found({"volume", "show"}, "db") == words{"db", "db-log"}));
   BOOST_TEST((found({"volume", "undelete"}, "") == words{"old"}));
   BOOST_TEST(found({"volume", "create"}, "").empty());

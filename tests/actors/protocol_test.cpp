@@ -114,6 +114,10 @@ list_filter sample() {
   return list_filter::all;
 }
 template <>
+volume_access sample() {
+  return volume_access::read_only;
+}
+template <>
 volume_summary sample() {
   return {some_uuid(),
           volume_name{"db"},
