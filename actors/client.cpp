@@ -138,6 +138,26 @@ result<forecast_view> client::forecast(const forecast_request& request) {
   return impl_->request<forecast_view>(timeout::picture, atom::forecast_v, request);
 }
 
+result<events_added> client::add_events(const event_batch& batch) {
+  return impl_->request<events_added>(timeout::catalogue, atom::add_v, batch);
+}
+result<std::vector<event_info>> client::list_events(event_query query) {
+  std::vector<event_info> all;
+  while (true) {
+    auto page = impl_->request<event_page>(timeout::query, atom::list_v, query);
+    if (!page)
+      return tl::unexpected(page.error());
+    all.insert(all.end(), page->events.begin(), page->events.end());
+    if (!page->more || page->events.empty())
+      return all;
+    query.after_start_us = all.back().told.start_us;
+    query.after_id = all.back().id;
+  }
+}
+result<event_info> client::remove_event(event_id id) {
+  return impl_->request<event_info>(timeout::catalogue, atom::remove_v, id);
+}
+
 std::string control_socket_path(const std::string& data_dir) { return data_dir + "/" + control_socket_name; }
 
 } // namespace gnomon::actors

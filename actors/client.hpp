@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/event_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
@@ -44,6 +45,11 @@ public:
 
   result<heat_view> heat(const volume_ref& ref, const heat_request& request);
   result<forecast_view> forecast(const forecast_request& request);
+
+  result<events_added> add_events(const event_batch& batch);
+  // All of them: page by page, so that those told or removed meanwhile may be among them or not.
+  result<std::vector<event_info>> list_events(event_query query);
+  result<event_info> remove_event(event_id id);
 
   // After `unavailable`: shakes hands again, for long-lived users (shell, top) that outlive a control actor or a
   // node.

@@ -191,6 +191,15 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
           return to_caf(record.error());
         return state->pass_on<pattern_actor, heat_view>(pattern_actor_name(record->name).c_str(), a, request);
       },
+      [state](atom::add a, const event_batch& batch) {
+        return state->pass_on<calendar_actor, events_added>(calendar_name, a, batch, event_source::cli);
+      },
+      [state](atom::list a, const event_query& query) {
+        return state->pass_on<calendar_actor, event_page>(calendar_name, a, query);
+      },
+      [state](atom::remove a, event_id id) {
+        return state->pass_on<calendar_actor, event_info>(calendar_name, a, id);
+      },
       [state](atom::forecast a, const forecast_request& request) -> caf::result<forecast_view> {
         if (request.kind != subject_kind::volume)
           return state->pass_on<forecaster_actor, forecast_view>(node_forecaster_name, a, request);

@@ -7,14 +7,15 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "actors/cli/event_grammar.hpp"
 #include "config/names.hpp"
 #include "config/text.hpp"
 #include "config/units.hpp"
 
 namespace gnomon::actors::cli {
 namespace {
-constexpr std::string_view verbs[] = {"check",  "status", "volume", "top",  "actors", "ask",
-                                      "record", "replay", "shell",  "help", "quit"};
+constexpr std::string_view verbs[] = {"check", "status", "volume", "top",   "actors", "ask",
+                                      "event", "record", "replay", "shell", "help",   "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
                                              "undelete", "purge", "rename", "describe", "read-only",
                                              "who",      "fence", "clear"};
@@ -91,6 +92,8 @@ struct grammar {
         "time between two pictures (1s)", "DURATION");
     verb<actors_command>(&app, "actors", "the live supervision tree");
     add_ask();
+    event_.add_to(*app.add_subcommand("event", "what is told of the load: deployments, scaling, batch jobs"),
+                  out.what);
     add_record();
     add_replay();
     if (place == parse_place::command_line)
@@ -257,6 +260,7 @@ private:
   volume_who_command who_;
   volume_fence_command fence_;
   volume_clear_command clear_;
+  event_grammar event_;
   record_command record_;
   replay_command replay_;
   std::vector<std::string> ask_words_;
@@ -278,6 +282,8 @@ std::optional<std::string> unknown_verb(std::span<const std::string> words) {
                          meant.empty() ? "; --help lists them" : fmt::format("; did you mean {}?", meant));
     } else if (words[i] == "volume" && known.data() == verbs) {
       known = volume_verbs;
+    } else if (words[i] == "event" && known.data() == verbs) {
+      known = event_words();
     } else {
       return std::nullopt;
     }
