@@ -1,11 +1,15 @@
 #include "actors/fit_pool.hpp"
 
 #include <algorithm>
-#include <ctime>
-#include <exception>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
 
+#include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "config/log.hpp"
@@ -13,124 +17,181 @@
 namespace gnomon::actors {
 namespace {
 
-constexpr double budget_min = 0.001;
-constexpr int nice_most = 19;
-
-double thread_cpu_seconds() noexcept {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+// Fits take the time nobody else wants.
+void be_idle() {
+  pthread_setname_np(pthread_self(), "gnomon-fit");
+  const sched_param none{};
+  if (::sched_setscheduler(0, SCHED_IDLE, &none) == 0)
+    return;
+  if (::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), 19) != 0)
+    log::warning("fit threads run at normal priority: {}", std::strerror(errno));
 }
 
-// Only when nobody else wants the processor. Where that is not allowed: as low as it gets.
-void sink_to_idle_priority() noexcept {
-  const sched_param none{};
-  if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
-    (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), nice_most);
+double thread_cpu_seconds() {
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
+}
+
+double seconds_between(boot_time from, boot_time to) { return std::chrono::duration<double>(to - from).count(); }
+
+double in_range(double budget) {
+  return std::isfinite(budget) ? std::max(budget, fit_pool::cpu_budget_min) : fit_pool::cpu_budget_min;
 }
 
 } // namespace
 
-fit_pool::fit_pool(options wanted) : options_(wanted), budget_(std::clamp(wanted.cpu_budget, budget_min, 1.0)) {
-  for (unsigned i = 0; i < std::max(1u, options_.threads); ++i)
-    threads_.emplace_back([this] { work(); });
+// --- the allowance
+
+void cpu_allowance::settle(boot_time now) {
+  owed_ = std::max(0.0, owed_ - budget_ * seconds_between(settled_, now));
+  settled_ = now;
+}
+
+boot_time cpu_allowance::free_at(boot_time now) {
+  settle(now);
+  // Rounded up, so that nothing is owed any more at the moment that is returned; at most a year.
+  const double wait_seconds = std::min(owed_ / budget_, 365.0 * 86400);
+  return now + nanoseconds(static_cast<std::int64_t>(std::ceil(wait_seconds * 1e9)));
+}
+
+// --- the pool
+
+fit_pool::fit_pool(options wanted) : queued_max_(wanted.queued_max), allowance_(in_range(wanted.cpu_budget)) {
+  totals_.cpu_budget = in_range(wanted.cpu_budget);
+  const unsigned count = std::clamp(wanted.threads, 1u, threads_max);
+  for (unsigned i = 0; i < count; ++i)
+    threads_.emplace_back([this] { run(serves::everybody); });
+  threads_.emplace_back([this] { run(serves::people); });
 }
 
 result<void> fit_pool::submit(job wanted) {
-  std::lock_guard lock(mutex_);
-  if (stopping_)
-    return fail(errc::shutting_down, "the fit threads are stopping");
-  std::size_t queued = 0;
-  for (auto& queue : queues_) {
-    for (auto& waiting : queue)
-      if (waiting.name == wanted.name) {
-        waiting.run = std::move(wanted.run);
-        return {};
-      }
-    queued += queue.size();
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_)
+      return fail(errc::shutting_down, wanted.name + ": the node stops");
+    const auto known = places_.find(wanted.name);
+    if (known == places_.end() && waiting_.size() >= queued_max_)
+      return fail(errc::limit_reached, fmt::format("{}: {} fits are waiting", wanted.name, waiting_.size()));
+    place at{wanted.level, next_place_++};
+    if (known != places_.end()) {
+      at = {std::min(known->second.first, wanted.level), known->second.second};
+      waiting_.erase(known->second);
+    }
+    places_[wanted.name] = at;
+    wanted.level = at.first;
+    waiting_.emplace(at, std::move(wanted));
   }
-  if (queued >= options_.queued_max)
-    return fail(errc::limit_reached, "more than " + std::to_string(options_.queued_max) + " fits wait");
-  queues_[static_cast<std::size_t>(wanted.level)].push_back(std::move(wanted));
-  status_.queued = queued + 1;
-  wake_.notify_one();
+  wake_.notify_all(); // the one that is woken might be the one that serves only people
   return {};
 }
 
 void fit_pool::set_cpu_budget(double budget) {
-  std::lock_guard lock(mutex_);
-  budget_ = std::clamp(budget, budget_min, 1.0);
+  {
+    std::lock_guard lock(mutex_);
+    totals_.cpu_budget = in_range(budget);
+    allowance_.set_budget(totals_.cpu_budget, boot_clock::now());
+  }
+  wake_.notify_all();
 }
 
 fit_pool::status fit_pool::now() const {
   std::lock_guard lock(mutex_);
-  return status_;
+  auto out = totals_;
+  out.queued = waiting_.size();
+  const auto at = boot_clock::now();
+  for (const auto& one : running_) {
+    out.running += (out.running.empty() ? "" : ", ") + one.name;
+    out.longest_seconds = std::max(out.longest_seconds, seconds_between(one.since, at));
+  }
+  return out;
 }
 
 void fit_pool::stop() {
+  std::lock_guard once(stop_mutex_);
   {
-    std::lock_guard lock(mutex_);
-    stopping_ = true;
-    for (auto& queue : queues_)
-      queue.clear();
-    status_.queued = 0;
+    std::map<place, job> dropped; // destroyed outside the lock: what jobs hold is not known here
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+      dropped.swap(waiting_);
+      places_.clear();
+    }
+    wake_.notify_all();
   }
-  wake_.notify_all();
   for (auto& thread : threads_)
     if (thread.joinable())
       thread.join();
 }
 
-// Waits for the next job; false: the pool stops.
-bool fit_pool::take(job& next, std::unique_lock<std::mutex>& lock) {
-  while (!stopping_) {
-    const bool rested = std::chrono::steady_clock::now() >= rest_until_;
-    for (std::size_t level = 0; level < urgency_count; ++level) {
-      if (queues_[level].empty() || (!rested && level != static_cast<std::size_t>(urgency::person_waits)))
-        continue;
-      next = std::move(queues_[level].front());
-      queues_[level].pop_front();
-      --status_.queued;
-      status_.running = next.name;
-      return true;
-    }
-    if (rested)
-      wake_.wait(lock);
-    else
-      wake_.wait_until(lock, rest_until_);
-  }
-  return false;
+bool fit_pool::runs(const std::string& name) const {
+  return std::any_of(running_.begin(), running_.end(), [&](const running_job& one) { return one.name == name; });
 }
 
-void fit_pool::work() {
-  sink_to_idle_priority();
-  std::unique_lock lock(mutex_);
-  job next;
-  while (take(next, lock)) {
-    lock.unlock();
-    const auto began = std::chrono::steady_clock::now();
-    const double cpu_before = thread_cpu_seconds();
-    bool failed = false;
-    try {
-      next.run();
-    } catch (const std::exception& problem) {
-      failed = true;
-      log::error("{} failed: {}", next.name, problem.what());
+std::map<fit_pool::place, fit_pool::job>::iterator fit_pool::pick(serves whom, boot_time now, boot_time& look_again) {
+  look_again = boot_time::max();
+  for (auto next = waiting_.begin(); next != waiting_.end(); ++next) {
+    const bool person = next->first.first == urgency::person_waits;
+    if (!person && whom == serves::people)
+      return waiting_.end();
+    if (!person) {
+      const auto free = allowance_.free_at(now);
+      if (free > now) {
+        look_again = free;
+        return waiting_.end();
+      }
     }
-    next.run = nullptr; // what it holds goes before the lock is taken
-    const double cpu = thread_cpu_seconds() - cpu_before;
-    const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - began;
-    lock.lock();
-    ++(failed ? status_.failed : status_.done);
-    status_.running.clear();
-    status_.cpu_seconds += cpu;
-    status_.longest_seconds = std::max(status_.longest_seconds, wall.count());
-    if (next.level != urgency::person_waits) {
-      const auto rest = std::chrono::duration<double>(cpu * (1 / budget_ - 1));
-      rest_until_ = std::max(rest_until_, std::chrono::steady_clock::now()) +
-                    std::chrono::duration_cast<std::chrono::steady_clock::duration>(rest);
+    if (!runs(next->second.name))
+      return next;
+  }
+  return waiting_.end();
+}
+
+void fit_pool::run(serves whom) {
+  be_idle();
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const auto now = boot_clock::now();
+    boot_time look_again;
+    const auto next = pick(whom, now, look_again);
+    if (next != waiting_.end()) {
+      auto node = waiting_.extract(next);
+      places_.erase(node.mapped().name);
+      execute(std::move(node.mapped()), lock);
+    } else if (look_again == boot_time::max()) {
+      wake_.wait(lock);
+    } else {
+      wake_.wait_for(lock, look_again - now);
     }
   }
+}
+
+void fit_pool::execute(job picked, std::unique_lock<std::mutex>& lock) {
+  const auto began = boot_clock::now();
+  running_.push_back({picked.name, began});
+  lock.unlock();
+  const double cpu_before = thread_cpu_seconds();
+  bool threw = true;
+  try {
+    picked.run();
+    threw = false;
+  } catch (const std::exception& e) {
+    log::error("{}: {}", picked.name, e.what());
+  } catch (...) {
+    log::error("{}: threw something that is no exception", picked.name);
+  }
+  picked.run = nullptr; // what it holds goes before it counts as done
+  const double cpu = thread_cpu_seconds() - cpu_before;
+  const auto ended = boot_clock::now();
+
+  lock.lock();
+  std::erase_if(running_, [&](const running_job& one) { return one.name == picked.name; });
+  ++(threw ? totals_.failed : totals_.done);
+  totals_.cpu_seconds += cpu;
+  totals_.longest_seconds = std::max(totals_.longest_seconds, seconds_between(began, ended));
+  if (picked.level != urgency::person_waits)
+    allowance_.spend(cpu, ended);
+  wake_.notify_all(); // a job of the same name may run now
 }
 
 } // namespace gnomon::actors

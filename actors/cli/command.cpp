@@ -14,7 +14,7 @@
 
 namespace gnomon::actors::cli {
 namespace {
-constexpr std::string_view verbs[] = {"check", "status", "volume", "top",   "actors", "ask",
+constexpr std::string_view verbs[] = {"check", "status", "volume", "top",   "actors", "ask", "forecast",
                                       "event", "record", "replay", "shell", "help",   "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
                                              "undelete", "purge", "rename", "describe", "read-only",
@@ -56,6 +56,19 @@ result<volume_access> parse_read_only(const std::string& text) {
 const auto to_name = [](const std::string& text) { return parse_volume_name(text); };
 const auto to_size = [](const std::string& text) { return parse_size(text); };
 
+result<load_kind> parse_load_kind(const std::string& text) {
+  std::vector<std::string_view> known;
+  for (auto kind = load_kind::requests; kind <= load_kind::write_bytes; kind = load_kind(int(kind) + 1)) {
+    known.push_back(to_string(kind));
+    if (text == known.back())
+      return kind;
+  }
+  const auto meant = nearest(text, known);
+  return fail(errc::invalid_argument,
+              fmt::format("there is no load {}{}", quote(text),
+                          meant.empty() ? std::string() : fmt::format("; did you mean {}?", meant)));
+}
+
 std::string rejoin(const std::vector<std::string>& words) {
   std::string out;
   for (const auto& word : words) {
@@ -94,6 +107,7 @@ struct grammar {
     add_ask();
     event_.add_to(*app.add_subcommand("event", "what is told of the load: deployments, scaling, batch jobs"),
                   out.what);
+    add_forecast();
     add_record();
     add_replay();
     if (place == parse_place::command_line)
@@ -190,6 +204,27 @@ struct grammar {
     });
   }
 
+  void add_forecast() {
+    auto* forecast = app.add_subcommand("forecast", "what load is expected, how sure that is, when it will be quiet");
+    auto& r = forecast_.request;
+    forecast->add_option("VOLUME", forecast_volume_, "its name or uuid")->type_name("");
+    add(
+        forecast, "--instance", forecast_instance_, [](const std::string& text) { return parse_instance_id(text); },
+        "the load of one instance instead", "ID");
+    forecast->add_flag("--node", forecast_node_, "the load of the whole node instead");
+    add(forecast, "--load,--quantity", r.load, parse_load_kind,
+        "requests (default), bytes, reads, writes, read-bytes or write-bytes", "WHAT");
+    forecast->callback([this] {
+      const bool instance = !forecast_instance_.value.empty();
+      if ((forecast_volume_.empty() ? 0 : 1) + (instance ? 1 : 0) + (forecast_node_ ? 1 : 0) != 1)
+        throw CLI::ValidationError("forecast: one of VOLUME, --instance and --node");
+      auto& request = forecast_.request;
+      request.kind = instance ? subject_kind::instance : forecast_node_ ? subject_kind::node : subject_kind::volume;
+      request.subject = instance ? forecast_instance_.value : forecast_volume_;
+      out.what = forecast_;
+    });
+  }
+
   void add_record() {
     auto* record = verb(&app, "record", "write a volume's requests as a trace until Ctrl-C", record_);
     add_volume(record, record_.volume);
@@ -261,6 +296,10 @@ private:
   volume_fence_command fence_;
   volume_clear_command clear_;
   event_grammar event_;
+  forecast_command forecast_;
+  std::string forecast_volume_;
+  instance_id forecast_instance_;
+  bool forecast_node_ = false;
   record_command record_;
   replay_command replay_;
   std::vector<std::string> ask_words_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "actors/event_payloads.hpp"
+#include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
 namespace gnomon::actors::cli {
@@ -97,6 +98,10 @@ struct event_rm_command {
   event_id id;
 };
 
+struct forecast_command {
+  forecast_request request;
+};
+
 struct record_command {
   volume_ref volume;
   std::string output;
@@ -126,13 +131,12 @@ struct replay_command {
   std::optional<std::chrono::microseconds> duration;
 };
 
-using command =
-    std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
-                 volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
-                 volume_delete_command, volume_undelete_command, volume_purge_command, volume_rename_command,
-                 volume_describe_command, volume_access_command, volume_who_command, volume_fence_command,
-                 volume_clear_command, event_add_command, event_ls_command, event_rm_command, record_command,
-                 replay_command>;
+using command = std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
+                             volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
+                             volume_delete_command, volume_undelete_command, volume_purge_command,
+                             volume_rename_command, volume_describe_command, volume_access_command,
+                             volume_who_command, volume_fence_command, volume_clear_command, event_add_command,
+                             event_ls_command, event_rm_command, forecast_command, record_command, replay_command>;
 
 struct invocation {
   node_location location;

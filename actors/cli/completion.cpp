@@ -13,6 +13,7 @@ const std::map<std::string_view, std::vector<std::string_view>> options{
     {"event add",
      {"--type", "--volume", "--instance", "--application", "--everything", "--start", "--duration", "--note"}},
     {"event ls", {"--past", "--planned"}},
+    {"forecast", {"--instance", "--node", "--load"}},
     {"record", {"--output", "--duration"}},
     {"replay",
      {"--uri", "--to", "--volume", "--all-volumes", "--speed", "--depth", "--connections", "--wrap", "--scale",
@@ -58,7 +59,11 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
     add_matching(out.candidates, names(name_kind::actors), partial);
   } else if (verb == "replay" && (last == "--to" || last == "--volume")) {
     add_matching(out.candidates, names(name_kind::volumes), partial);
-  } else if (verb == "record" && before.size() == 1) {
+  } else if (verb == "forecast" && (last == "--load" || last == "--quantity")) {
+    add_matching(out.candidates,
+                 std::vector<std::string_view>{"requests", "bytes", "reads", "writes", "read-bytes", "write-bytes"},
+                 partial);
+  } else if ((verb == "record" || verb == "forecast") && before.size() == 1) {
     add_matching(out.candidates, names(name_kind::volumes), partial);
   } else {
     out.is_path = ((verb == "replay" || verb == "check") && before.size() == 1) || last == "--output" || last == "-o";

@@ -46,12 +46,44 @@ json value_of(const actor_info& a) {
           {"started_us", a.started_us},
           {"last_error", a.last_error}};
 }
+json value_of(finite number) { return double(number); }
+json value_of(std::int64_t number) { return number; }
+json value_of(const voice_score& v) {
+  return {{"name", v.name}, {"naive", v.naive}, {"mase", double(v.mase)}, {"weight", double(v.weight)}};
+}
+json value_of(const predicted_window& w) {
+  return {{"start_us", w.start_us},
+          {"end_us", w.end_us},
+          {"expected_load", double(w.expected_load)},
+          {"fraction_of_mean", double(w.fraction_of_mean)}};
+}
+json value_of(const burst_chance& b) {
+  return {{"ahead_us", b.ahead_us},
+          {"threshold_per_second", double(b.threshold)},
+          {"chance", double(b.chance)},
+          {"announced", b.announced}};
+}
+json value_of(const event_mark& e) {
+  return {{"type", e.type}, {"start_us", e.start_us}, {"end_us", e.end_us}, {"factor", double(e.factor)}};
+}
+std::string_view word_of(subject_kind kind) {
+  return kind == subject_kind::volume ? "volume" : kind == subject_kind::instance ? "instance" : "node";
+}
 template <class T>
 json list_of(const std::vector<T>& values) {
   auto out = json::array();
   for (const auto& value : values)
     out.push_back(value_of(value));
   return out;
+}
+json value_of(const horizon_score& h) {
+  return {{"ahead_us", h.ahead_us},
+          {"origins", h.origins},
+          {"served_mase", double(h.served_mase)},
+          {"best_naive", h.best_naive},
+          {"best_naive_mase", double(h.best_naive_mase)},
+          {"naive_share", double(h.naive_share)},
+          {"voices", list_of(h.voices)}};
 }
 std::string print(const json& value) { return dump_json(value, json_style::pretty) + "\n"; }
 
@@ -124,6 +156,32 @@ std::string json_of(const std::vector<event_info>& events, wall_time now) {
   for (const auto& event : events)
     out.push_back(event_to_json(event.to_event(), now));
   return print(out);
+}
+std::string json_of(const forecast_view& v) {
+  auto past = json::array();
+  for (const double load : v.past)
+    past.push_back(load < 0 ? json() : json(load));
+  return print({{"subject", v.subject},
+                {"kind", word_of(v.kind)},
+                {"load", to_string(v.load)},
+                {"start_us", v.start_us},
+                {"step_us", v.step_us},
+                {"enough_past", v.enough_past},
+                {"past_slots", v.past_slots},
+                {"observed_slots", v.observed_slots},
+                {"past", past},
+                {"ahead", list_of(v.ahead)},
+                {"low", list_of(v.low)},
+                {"high", list_of(v.high)},
+                {"interval", double(v.interval)},
+                {"horizons", list_of(v.horizons)},
+                {"periods_us", list_of(v.periods_us)},
+                {"quiet", list_of(v.quiet)},
+                {"busy", list_of(v.busy)},
+                {"bursts", list_of(v.bursts)},
+                {"events", list_of(v.events)},
+                {"fitted_us", v.fitted_us},
+                {"fit_seconds", double(v.fit_seconds)}});
 }
 std::string json_of(const parsed_settings& checked) {
   auto problems = json::array();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "actors/event_payloads.hpp"
+#include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 #include "config/load_settings.hpp"
 
@@ -23,6 +24,8 @@ std::string json_of(const resize_report& report);
 // Told events as GET /v1/events writes them, times as ISO 8601; `now` decides what is past.
 std::string json_of(const event_info& event, wall_time now);
 std::string json_of(const std::vector<event_info>& events, wall_time now);
+// Loads are per second; a past slot that was not observed is null.
+std::string json_of(const forecast_view& view);
 std::string json_of(const parsed_settings& checked);
 // {"actor": …, "answer": …}
 std::string json_of_answer(std::string_view actor, std::string_view answer);

@@ -47,6 +47,7 @@ int run(const volume_clear_command&, context&);
 int run(const event_add_command&, context&);
 int run(const event_ls_command&, context&);
 int run(const event_rm_command&, context&);
+int run(const forecast_command&, context&);
 int run(const record_command&, context&);
 int run(const replay_command&, context&);
 int run(const shell_command&, context&);
