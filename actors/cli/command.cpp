@@ -14,7 +14,7 @@
 namespace gnomon::actors::cli {
 namespace {
 constexpr std::string_view verbs[] = {"check",  "status", "volume", "top",  "actors", "ask",
-                                      "record", "replay", "shell",  "help", "quit"};
+                                      "heat",   "record", "replay", "shell", "help",   "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",    "show",   "create", "resize", "delete", "undelete",
                                              "purge", "rename", "who",    "fence",  "clear"};
 
@@ -83,6 +83,7 @@ struct grammar {
         "time between two pictures (1s)", "DURATION");
     verb<actors_command>(&app, "actors", "the live supervision tree");
     add_ask();
+    add_heat();
     add_record();
     add_replay();
     if (place == parse_place::command_line)
@@ -173,6 +174,21 @@ struct grammar {
     });
   }
 
+  void add_heat() {
+    auto* heat = verb(&app, "heat", "which chunks are hot and when, who touches them, what will be hot next", heat_);
+    add_volume(heat, heat_.volume);
+    add(heat, "--since", heat_.since, parse_some_duration, "how far back (as far as there is something)", "DURATION");
+    heat->add_option("--rows", heat_.rows, "of the picture (as the terminal)")
+        ->check(CLI::Range(1u, picture_rows_max))
+        ->type_name("N");
+    heat->add_option("--columns", heat_.columns, "of the picture (as the terminal)")
+        ->check(CLI::Range(1u, picture_columns_max))
+        ->type_name("N");
+    heat->add_option("--hottest", heat_.hottest, "chunks to name (8)")
+        ->check(CLI::Range(0u, hottest_chunks_max))
+        ->type_name("N");
+  }
+
   void add_record() {
     auto* record = verb(&app, "record", "write a volume's requests as a trace until Ctrl-C", record_);
     add_volume(record, record_.volume);
@@ -241,6 +257,7 @@ private:
   volume_who_command who_;
   volume_fence_command fence_;
   volume_clear_command clear_;
+  heat_command heat_;
   record_command record_;
   replay_command replay_;
   std::vector<std::string> ask_words_;

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
 namespace gnomon::actors::cli {
@@ -78,6 +79,13 @@ struct volume_clear_command {
   volume_ref volume;
 };
 
+struct heat_command {
+  volume_ref volume;
+  std::optional<std::chrono::microseconds> since;  // nullopt: as far back as there is something to see
+  std::optional<std::uint32_t> rows, columns;      // of the picture; nullopt: what fits the terminal
+  std::optional<std::uint32_t> hottest;            // chunks named
+};
+
 struct record_command {
   volume_ref volume;
   std::string output;
@@ -111,7 +119,7 @@ using command =
     std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
                  volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
                  volume_delete_command, volume_undelete_command, volume_purge_command, volume_rename_command,
-                 volume_who_command, volume_fence_command, volume_clear_command, record_command, replay_command>;
+                 volume_who_command, volume_fence_command, volume_clear_command, heat_command, record_command, replay_command>;
 
 struct invocation {
   node_location location;

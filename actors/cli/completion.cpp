@@ -10,6 +10,7 @@ namespace {
 const std::map<std::string_view, std::vector<std::string_view>> options{
     {"check", {"--reference", "--schema"}},
     {"top", {"--once", "--interval"}},
+    {"heat", {"--since", "--rows", "--columns", "--hottest"}},
     {"record", {"--output", "--duration"}},
     {"replay",
      {"--uri", "--to", "--volume", "--all-volumes", "--speed", "--depth", "--connections", "--wrap", "--scale",
@@ -48,7 +49,7 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
     add_matching(out.candidates, names(name_kind::actors), partial);
   } else if (verb == "replay" && (last == "--to" || last == "--volume")) {
     add_matching(out.candidates, names(name_kind::volumes), partial);
-  } else if (verb == "record" && before.size() == 1) {
+  } else if ((verb == "record" || verb == "heat") && before.size() == 1) {
     add_matching(out.candidates, names(name_kind::volumes), partial);
   } else {
     out.is_path = ((verb == "replay" || verb == "check") && before.size() == 1) || last == "--output" || last == "-o";

@@ -45,6 +45,38 @@ json value_of(const actor_info& a) {
           {"started_us", a.started_us},
           {"last_error", a.last_error}};
 }
+json value_of(const chunk_warmth& c) {
+  return {{"chunk", c.chunk.value},
+          {"kind", c.kind},
+          {"requests_per_second_now", double(c.rate_now)},
+          {"requests_per_second_half_hour", double(c.rate_half_hour)},
+          {"requests_per_second_day", double(c.rate_day)},
+          {"bytes_per_second", double(c.bytes_per_second)},
+          {"write_share", double(c.write_share)},
+          {"last_us", c.last_us}};
+}
+json value_of(const locality& l) {
+  auto chunks = json::array();
+  for (const auto chunk : l.chunks)
+    chunks.push_back(chunk.value);
+  return {{"instance", l.instance.value},
+          {"requests", double(l.requests)},
+          {"share", double(l.share)},
+          {"chunks", chunks}};
+}
+json value_of(const predicted_hot_set& s) {
+  auto chunks = json::array();
+  for (const auto& c : s.chunks)
+    chunks.push_back({{"chunk", c.chunk.value},
+                      {"expected_bytes", double(c.bytes)},
+                      {"expected_requests", double(c.requests)},
+                      {"ahead_of_stream", c.ahead_of_stream}});
+  return {{"horizon_us", s.horizon_us},
+          {"method", s.method},
+          {"recall", double(s.recall)},
+          {"windows_scored", double(s.windows_scored)},
+          {"chunks", chunks}};
+}
 template <class T>
 json list_of(const std::vector<T>& values) {
   auto out = json::array();
@@ -116,6 +148,35 @@ std::string json_of(const volume_details& d) {
 std::string json_of(const std::vector<connection_info>& connections) { return print(list_of(connections)); }
 std::string json_of(const resize_report& r) {
   return print({{"volume", value_of(r.volume)}, {"must_reconnect", list_of(r.must_reconnect)}});
+}
+std::string json_of(const heat_view& v) {
+  auto picture = json::array();
+  for (std::size_t row = 0; row < v.rows; ++row) {
+    auto line = json::array();
+    for (std::size_t i = row * v.columns; i < (row + 1) * v.columns && i < v.picture.size(); ++i)
+      line.push_back(double(v.picture[i]));
+    picture.push_back(std::move(line));
+  }
+  auto kinds = json::object();
+  for (const auto& k : v.kinds)
+    kinds[k.kind] = k.chunks;
+  return print({{"volume", v.name.value},
+                {"uuid", v.uuid.to_string()},
+                {"size_bytes", v.size.value},
+                {"chunk_bytes", v.chunk_size.value},
+                {"chunk_count", v.chunk_count},
+                {"known_chunks", v.known_chunks},
+                {"from_us", v.from_us},
+                {"to_us", v.to_us},
+                {"rows", v.rows},
+                {"columns", v.columns},
+                {"picture_requests", picture},
+                {"requests", double(v.requests)},
+                {"bytes", double(v.bytes)},
+                {"kinds", kinds},
+                {"hottest", list_of(v.hottest)},
+                {"localities", list_of(v.localities)},
+                {"hot_sets", list_of(v.hot_sets)}});
 }
 std::string json_of(const parsed_settings& checked) {
   auto problems = json::array();

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 #include "config/load_settings.hpp"
 
@@ -19,6 +20,8 @@ std::string json_of(const std::vector<volume_summary>& volumes);
 std::string json_of(const volume_details& volume);
 std::string json_of(const std::vector<connection_info>& connections);
 std::string json_of(const resize_report& report);
+// The picture is a list of rows, each a list of requests per column.
+std::string json_of(const heat_view& view);
 std::string json_of(const parsed_settings& checked);
 // {"actor": …, "answer": …}
 std::string json_of_answer(std::string_view actor, std::string_view answer);

@@ -42,6 +42,7 @@ int run(const volume_rename_command&, context&);
 int run(const volume_who_command&, context&);
 int run(const volume_fence_command&, context&);
 int run(const volume_clear_command&, context&);
+int run(const heat_command&, context&);
 int run(const record_command&, context&);
 int run(const replay_command&, context&);
 int run(const shell_command&, context&);
