@@ -13,8 +13,8 @@
 
 namespace gnomon::actors::cli {
 namespace {
-constexpr std::string_view verbs[] = {"check",  "status", "volume", "top",  "actors", "ask",
-                                      "heat",   "record", "replay", "shell", "help",   "quit"};
+constexpr std::string_view verbs[] = {"check", "status", "volume", "top",   "actors", "ask",
+                                      "heat",  "record", "replay", "shell", "help",   "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",    "show",   "create", "resize", "delete", "undelete",
                                              "purge", "rename", "who",    "fence",  "clear"};
 

@@ -81,9 +81,9 @@ struct volume_clear_command {
 
 struct heat_command {
   volume_ref volume;
-  std::optional<std::chrono::microseconds> since;  // nullopt: as far back as there is something to see
-  std::optional<std::uint32_t> rows, columns;      // of the picture; nullopt: what fits the terminal
-  std::optional<std::uint32_t> hottest;            // chunks named
+  std::optional<std::chrono::microseconds> since; // nullopt: as far back as there is something to see
+  std::optional<std::uint32_t> rows, columns;     // of the picture; nullopt: what fits the terminal
+  std::optional<std::uint32_t> hottest;           // chunks named
 };
 
 struct record_command {
@@ -115,11 +115,11 @@ struct replay_command {
   std::optional<std::chrono::microseconds> duration;
 };
 
-using command =
-    std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
-                 volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
-                 volume_delete_command, volume_undelete_command, volume_purge_command, volume_rename_command,
-                 volume_who_command, volume_fence_command, volume_clear_command, heat_command, record_command, replay_command>;
+using command = std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
+                             volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
+                             volume_delete_command, volume_undelete_command, volume_purge_command,
+                             volume_rename_command, volume_who_command, volume_fence_command, volume_clear_command,
+                             heat_command, record_command, replay_command>;
 
 struct invocation {
   node_location location;

@@ -45,8 +45,8 @@ public:
     for (std::size_t row = 0; row < v_.rows; row += rows_per_line) {
       // Every other label keeps the eye on the picture.
       const bool labelled = row / rows_per_line % 2 == 0;
-      std::string line = fmt::format("{:>{}} {}", labelled ? place_of(row) : "", label_width,
-                                     framed ? (labelled ? "┤" : "│") : "|");
+      std::string line =
+          fmt::format("{:>{}} {}", labelled ? place_of(row) : "", label_width, framed ? (labelled ? "┤" : "│") : "|");
       line += look_.with == ink::colour ? coloured(row) : plain(row);
       if (look_.with != ink::colour)
         line.erase(line.find_last_not_of(' ') + 1);
@@ -109,10 +109,9 @@ private:
       line += framed ? (tick ? "┬" : "─") : (tick ? "+" : "-");
       if (!tick)
         continue;
-      const auto time =
-          clock_text(v_.from_us + static_cast<std::int64_t>(static_cast<double>(span) *
-                                                            static_cast<double>(column) / v_.columns),
-                     span);
+      const auto time = clock_text(v_.from_us + static_cast<std::int64_t>(static_cast<double>(span) *
+                                                                          static_cast<double>(column) / v_.columns),
+                                   span);
       if (column + time.size() <= v_.columns || column == 0)
         times += std::string(column - std::min(column, times.size()), ' ') + time;
     }
@@ -134,8 +133,8 @@ private:
       ramp += "\033[0m";
     }
     const auto column_us = (v_.to_us - v_.from_us) / std::max<std::int64_t>(v_.columns, 1);
-    const auto row_bytes = static_cast<double>(v_.chunk_size.value) * static_cast<double>(v_.chunk_count) /
-                           std::max<double>(v_.rows, 1);
+    const auto row_bytes =
+        static_cast<double>(v_.chunk_size.value) * static_cast<double>(v_.chunk_count) / std::max<double>(v_.rows, 1);
     return fmt::format("{:>{}}few {} {} requests in {} of {}\n", "", frame_width, ramp, human_count(most_),
                        column_us < 1'000'000 ? human_time_us(static_cast<double>(column_us))
                                              : human_span(std::chrono::seconds(column_us / 1'000'000)),
@@ -176,7 +175,9 @@ style style_of(const std::string& kind) {
 std::string rate(double per_second) {
   if (per_second <= 0)
     return "-";
-  return per_second < 0.005 ? "<.01" : per_second < 0.995 ? fmt::format("{:.2f}", per_second) : human_count(per_second);
+  return per_second < 0.005   ? "<.01"
+         : per_second < 0.995 ? fmt::format("{:.2f}", per_second)
+                              : human_count(per_second);
 }
 
 std::string header(const heat_view& v, bool colour) {
@@ -212,10 +213,10 @@ std::string hottest(const heat_view& v, const heat_look& look) {
            rate(c.rate_half_hour), rate(c.rate_day),
            c.bytes_per_second > 0 ? human_bytes(std::floor(c.bytes_per_second)) : "-",
            fmt::format("{:.0f}%", 100 * c.write_share),
-           c.last_us == 0 ? "-"
-                          : human_span(std::chrono::seconds(
-                                std::max<std::int64_t>(v.to_us - c.last_us, 0) / 1'000'000)) +
-                                " ago"});
+           c.last_us == 0
+               ? "-"
+               : human_span(std::chrono::seconds(std::max<std::int64_t>(v.to_us - c.last_us, 0) / 1'000'000)) +
+                     " ago"});
   return "\n" + t.to_string();
 }
 
@@ -237,11 +238,8 @@ std::string hot_sets(const heat_view& v, const heat_look& look) {
   if (v.hot_sets.empty())
     return {};
   const auto room = look.width > 76 ? look.width - 58 : 18;
-  table t({{"HOT IN THE NEXT"},
-           {"CHUNKS"},
-           {"EXPECTED", align::right},
-           {"CHOSEN BY"},
-           {"RIGHT LATELY", align::right}});
+  table t(
+      {{"HOT IN THE NEXT"}, {"CHUNKS"}, {"EXPECTED", align::right}, {"CHOSEN BY"}, {"RIGHT LATELY", align::right}});
   for (const auto& set : v.hot_sets) {
     std::vector<chunk_index> chunks;
     double bytes = 0;
