@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/instance_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
@@ -42,6 +43,9 @@ public:
 
   result<heat_view> heat(const volume_ref& ref, const heat_request& request);
   result<forecast_view> forecast(const forecast_request& request);
+  result<std::vector<instance_summary>> instances();
+  result<instance_details> profile(const instance_id& id);
+  result<instance_summary> describe(const instance_id& id, const instance_change& change);
 
   // After `unavailable`: shakes hands again, for long-lived users (shell, top) that outlive a control actor or a
   // node.

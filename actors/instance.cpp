@@ -63,8 +63,7 @@ bool instance_state::read() {
     if (const auto strong = caf::actor_cast<instance_actor>(to))
       caf::anon_send(strong, atom::fitted_v, fit_completion{number});
   };
-  const auto sent =
-      node->fits->submit({"instance " + id.value, fit_pool::urgency::person_waits, std::move(work)});
+  const auto sent = node->fits->submit({"instance " + id.value, fit_pool::urgency::person_waits, std::move(work)});
   if (!sent)
     reading.reset();
   return sent.has_value();
@@ -81,7 +80,8 @@ void instance_state::fitted(const fit_completion& done) {
 void instance_state::predict(instance_details details) {
   const auto forecaster = node->tree.find_as<forecaster_actor>(node_forecaster_name);
   if (details.volumes.empty() || !forecaster) {
-    details.why_not_predicted = details.volumes.empty() ? "it did nothing in the last day" : "the forecaster is being restarted";
+    details.why_not_predicted =
+        details.volumes.empty() ? "it did nothing in the last day" : "the forecaster is being restarted";
     return answer(details);
   }
   const auto shared = std::make_shared<instance_details>(std::move(details));

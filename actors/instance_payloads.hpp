@@ -13,11 +13,11 @@
 
 namespace gnomon::actors {
 
-inline constexpr std::size_t instances_max = 4096;          // that have a profile actor; busiest of the history first
-inline constexpr std::size_t profile_volumes_max = 64;      // shown of one instance, busiest first
-inline constexpr std::size_t profile_chunks_max = 16;       // shown of one instance and volume, busiest first
-inline constexpr std::size_t profile_slots = 96;            // of the past day
-inline constexpr std::size_t predicted_volumes_max = 4;     // whose hot sets are predicted per instance
+inline constexpr std::size_t instances_max = 4096;      // that have a profile actor; busiest of the history first
+inline constexpr std::size_t profile_volumes_max = 64;  // shown of one instance, busiest first
+inline constexpr std::size_t profile_chunks_max = 16;   // shown of one instance and volume, busiest first
+inline constexpr std::size_t profile_slots = 96;        // of the past day
+inline constexpr std::size_t predicted_volumes_max = 4; // whose hot sets are predicted per instance
 
 // What is known of an instance from outside: the configuration, and what `gnomon instance set` put over it.
 struct instance_metadata {
@@ -61,7 +61,7 @@ struct instance_summary {
   instance_id id;
   bool in_config = false, set_by_hand = false; // where its metadata comes from
   instance_metadata metadata;
-  std::uint64_t connections = 0; // now
+  std::uint64_t connections = 0;                // now
   finite requests_per_second, bytes_per_second; // over about the last minute
   finite requests_last_hour, bytes_last_hour;
   std::uint64_t volumes = 0; // touched in the last hour
@@ -90,9 +90,9 @@ struct touched_volume {
   volume_name name;
   volume_uuid uuid;
   finite requests, bytes, write_share;
-  finite share;                       // of all requests to the volume, 0..1
-  std::uint64_t chunk_count = 0;      // touched
-  std::vector<touched_chunk> chunks;  // busiest first
+  finite share;                            // of all requests to the volume, 0..1
+  std::uint64_t chunk_count = 0;           // touched
+  std::vector<touched_chunk> chunks;       // busiest first
   std::vector<predicted_hot_set> hot_sets; // none for all but the busiest volumes
   friend bool operator==(const touched_volume&, const touched_volume&) = default;
 };
@@ -114,10 +114,10 @@ auto inspect(Inspector& f, predicted_load& x) {
 
 struct instance_details {
   instance_summary summary;
-  std::vector<volume_name> allowed;     // by the configuration
-  std::vector<touched_volume> volumes;  // busiest first
-  std::int64_t from_us = 0, to_us = 0;  // of `past`
-  std::vector<finite> past;             // profile_slots slots of equal length, requests per second
+  std::vector<volume_name> allowed;    // by the configuration
+  std::vector<touched_volume> volumes; // busiest first
+  std::int64_t from_us = 0, to_us = 0; // of `past`
+  std::vector<finite> past;            // profile_slots slots of equal length, requests per second
   std::vector<predicted_load> predicted;
   std::string why_not_predicted; // empty if `predicted` is there
   friend bool operator==(const instance_details&, const instance_details&) = default;

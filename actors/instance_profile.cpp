@@ -47,7 +47,8 @@ std::vector<predicted_hot_set> predicted_hot_sets(const store::history& history,
     return {};
   // A day at a time, so that memory stays bounded.
   for (auto from = now - learn_back; from < now; from += hours(24)) {
-    auto query = query_of(volume, store::resolution::five_minutes, from, std::min(from + hours(24), now + seconds(1)));
+    auto query =
+        query_of(volume, store::resolution::five_minutes, from, std::min(from + hours(24), now + seconds(1)));
     query.instance = instance;
     auto rows = history.read(query);
     if (!rows) {
@@ -81,7 +82,8 @@ struct chunk_requests {
   double own = 0, all = 0;
 };
 
-touched_volume touched(const watched_volume& volume, const std::unordered_map<std::uint64_t, chunk_requests>& chunks) {
+touched_volume touched(const watched_volume& volume,
+                       const std::unordered_map<std::uint64_t, chunk_requests>& chunks) {
   touched_volume out;
   out.name = volume.name, out.uuid = volume.uuid;
   double all = 0, own = 0;
@@ -101,12 +103,14 @@ touched_volume touched(const watched_volume& volume, const std::unordered_map<st
 }
 
 bool is_text(const std::string& text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 32 && c != 127; });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) >= 32 && c != 127; });
 }
 
 } // namespace
 
-std::vector<watched_volume> watched_volumes(const std::vector<store::volume_record>& records, const settings& wanted) {
+std::vector<watched_volume> watched_volumes(const std::vector<store::volume_record>& records,
+                                            const settings& wanted) {
   std::unordered_map<volume_name, const volume_settings*> configured;
   for (const auto& volume : wanted.volumes)
     configured.emplace(volume.name, &volume);
@@ -115,8 +119,8 @@ std::vector<watched_volume> watched_volumes(const std::vector<store::volume_reco
   for (const auto& record : records) {
     watched_volume volume{record.uuid, record.name, {}};
     volume.shape.chunk_size = default_chunk_bytes(record.size);
-    volume.shape.chunk_count = std::max<std::uint64_t>(
-        1, (record.size.value + volume.shape.chunk_size.value - 1) / volume.shape.chunk_size.value);
+    volume.shape.chunk_count = std::max<std::uint64_t>(1, (record.size.value + volume.shape.chunk_size.value - 1) /
+                                                              volume.shape.chunk_size.value);
     const auto found = configured.find(record.name);
     for (const auto horizon : (found != configured.end() ? *found->second : volume_settings{}).forecast_horizons)
       volume.shape.horizons_seconds.push_back(static_cast<double>(horizon.count()));

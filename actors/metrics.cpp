@@ -156,9 +156,9 @@ void put_actors(buffer& out, const node_context& node) {
     put(out, "gnomon_actors{{state=\"{}\"}} {}\n", to_string(state), count);
   }
   head(out, "gnomon_actor_restarts_total", "counter",
-       "Restarts since the node started; volume actors appear once they were restarted.");
+       "Restarts since the node started; actors of a volume or an instance appear once they were restarted.");
   for (const auto& actor : actors)
-    if (actor.restarts > 0 || !actor.name.starts_with("volume/"))
+    if (actor.restarts > 0 || actor.name.find('/') == actor.name.npos)
       put(out, "gnomon_actor_restarts_total{{actor=\"{}\"}} {}\n", escape_label(actor.name), actor.restarts);
 }
 

@@ -23,7 +23,8 @@ class engine;
 namespace gnomon::store {
 class catalogue;
 class history;
-}
+class instance_book;
+} // namespace gnomon::store
 
 namespace gnomon::actors {
 
@@ -40,6 +41,9 @@ inline constexpr const char* observer_name = "observer";
 inline constexpr const char* patterns_name = "patterns";
 inline constexpr const char* forecasters_name = "forecasters";
 inline constexpr const char* node_forecaster_name = "forecaster/@node"; // no volume's name has an @
+inline constexpr const char* roster_name = "roster";
+inline constexpr const char* instances_name = "instances";
+inline std::string instance_actor_name(const instance_id& id) { return "instance/" + id.value; }
 inline std::string pattern_actor_name(const volume_name& volume) { return "pattern/" + volume.value; }
 inline std::string forecaster_actor_name(const volume_name& volume) { return "forecaster/" + volume.value; }
 inline std::string volume_actor_name(const volume_name& volume) { return "volume/" + volume.value; }
@@ -62,6 +66,7 @@ public:
   io::engine* engine = nullptr;
   store::catalogue* catalogue = nullptr;
   store::history* history = nullptr; // none: it could not be opened; nothing is learned, everything else works
+  store::instance_book* instances = nullptr; // none: it could not be opened
   fit_pool* fits = nullptr;
   local_door* door = nullptr; // none: no control socket (--nbd-stdio, tests)
   const clock_source* clock;

@@ -9,6 +9,7 @@
 #include <caf/type_id.hpp>
 #include <caf/typed_actor.hpp>
 
+#include "actors/instance_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
@@ -53,6 +54,9 @@ GNOMON_ATOM(heat)
 GNOMON_ATOM(forecast)
 GNOMON_ATOM(fitted)
 GNOMON_ATOM(reload)
+GNOMON_ATOM(profiles)
+GNOMON_ATOM(profile)
+GNOMON_ATOM(describe)
 #undef GNOMON_ATOM
 
 namespace gnomon::actors {
@@ -175,10 +179,9 @@ using recorder_actor = supervised_actor::extend<
 
 // Once a second: takes what the rings have counted and hands it to the pattern actors of the volumes that were
 // touched. Costs an idle volume nothing.
-using observer_actor = supervised_actor::extend<
-    caf::reacts_to<atom::tick>,
-    // The engine has counted. From its thread.
-    caf::reacts_to<atom::drain>>;
+using observer_actor = supervised_actor::extend<caf::reacts_to<atom::tick>,
+                                                // The engine has counted. From its thread.
+                                                caf::reacts_to<atom::drain>>;
 
 // What is known of one volume's accesses: rolls them up into the history, keeps heat map and hot sets.
 using pattern_actor = supervised_actor::extend<
@@ -187,8 +190,7 @@ using pattern_actor = supervised_actor::extend<
     // Time has passed: close what is over. From the observer, for volumes touched a moment ago.
     caf::reacts_to<atom::tick>,
     // The history holds more than this actor has seen (an import): learn it all again.
-    caf::reacts_to<atom::reload>,
-    caf::replies_to<atom::heat, heat_request>::with<heat_view>,
+    caf::reacts_to<atom::reload>, caf::replies_to<atom::heat, heat_request>::with<heat_view>,
     // A job on the fit threads is done.
     caf::reacts_to<atom::fitted, fit_completion>>;
 
@@ -198,6 +200,27 @@ using forecaster_actor = supervised_actor::extend<
     caf::replies_to<atom::forecast, forecast_request>::with<forecast_view>,
     // There is new load: fit again when it is time. From the observer.
     caf::reacts_to<atom::tick>, caf::reacts_to<atom::fitted, fit_completion>>;
+
+// --- instances
+// ----------------------------------------------------------------------------------------------------------
+
+// Which compute instances there are; makes a profile actor for each.
+using roster_actor = supervised_actor::extend<
+    // All instances with their load, from the history; busy.
+    caf::replies_to<atom::profiles>::with<std::vector<instance_summary>>,
+    // Puts an operator's words over the configuration's, durably. invalid_argument, limit_reached, unavailable.
+    caf::replies_to<atom::describe, instance_id, instance_change>::with<instance_summary>,
+    // Look for new instances. From itself.
+    caf::reacts_to<atom::tick>,
+    // A job on another thread is done.
+    caf::reacts_to<atom::fitted, fit_completion>>;
+
+// The profile of one compute instance.
+using instance_actor = supervised_actor::extend<
+    // Load, chunks and predictions from the history; busy.
+    caf::replies_to<atom::profile>::with<instance_details>,
+    // The history has been read. From a fit thread.
+    caf::reacts_to<atom::fitted, fit_completion>>;
 
 // --- the local control door
 // -------------------------------------------------------------------------------------------
@@ -231,7 +254,11 @@ using control_actor = supervised_actor::extend<
     caf::replies_to<atom::stop, recording_number>::with<record_batch>,
     // As at the volume's pattern actor and forecaster.
     caf::replies_to<atom::heat, volume_ref, heat_request>::with<heat_view>,
-    caf::replies_to<atom::forecast, forecast_request>::with<forecast_view>>;
+    caf::replies_to<atom::forecast, forecast_request>::with<forecast_view>,
+    // As at the roster and the instance's profile actor.
+    caf::replies_to<atom::profiles>::with<std::vector<instance_summary>>,
+    caf::replies_to<atom::profile, instance_id>::with<instance_details>,
+    caf::replies_to<atom::describe, instance_id, instance_change>::with<instance_summary>>;
 
 } // namespace gnomon::actors
 
@@ -274,4 +301,8 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::heat_view))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::forecast_request))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::forecast_view))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::fit_completion))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::instance_change))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::instance_summary))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::instance_details))
+CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::instance_summary>))
 CAF_END_TYPE_ID_BLOCK(gnomon)

@@ -160,8 +160,8 @@ caf::result<std::vector<instance_summary>> roster_state::list() {
     box->listed = std::move(summaries);
     tell(number);
   };
-  if (const auto sent = node->fits->submit({fmt::format("instances {}", number), fit_pool::urgency::person_waits,
-                                            std::move(work)});
+  if (const auto sent =
+          node->fits->submit({fmt::format("instances {}", number), fit_pool::urgency::person_waits, std::move(work)});
       !sent)
     return to_caf(sent.error());
   box->promise = self->make_response_promise<caf::response_promise>();
@@ -203,7 +203,8 @@ void roster_state::fitted(const fit_completion& done) {
   const auto box = found->second;
   jobs.erase(found);
   if (box->whom.value.empty())
-    return box->listed ? box->promise.deliver(std::move(*box->listed)) : box->promise.deliver(to_caf(box->listed.error()));
+    return box->listed ? box->promise.deliver(std::move(*box->listed))
+                       : box->promise.deliver(to_caf(box->listed.error()));
   if (!box->described)
     return box->promise.deliver(to_caf(box->described.error()));
   sync();

@@ -18,8 +18,8 @@
 
 namespace gnomon::actors {
 
-inline constexpr std::chrono::seconds roster_every{10};  // new instances of history and configuration are looked for
-inline constexpr std::size_t roster_requests_max = 64;   // lists and changes under way at once
+inline constexpr std::chrono::seconds roster_every{10}; // new instances of history and configuration are looked for
+inline constexpr std::size_t roster_requests_max = 64;  // lists and changes under way at once
 
 struct roster_state {
   explicit roster_state(roster_actor::pointer self) : self(self) {}

@@ -37,8 +37,8 @@ result<std::unique_ptr<instance_book>> instance_book::open(environment* meta, in
     return t.scan(meta_database::instances, "", [&](std::string_view key, bytes_view value) {
       auto record = decode_instance(value, "meta: instance " + quote(key));
       if (record && record->id.value != key)
-        record = fail(errc::corrupt, fmt::format("meta: instance {}: the record of {}", quote(key),
-                                                 quote(record->id.value)));
+        record = fail(errc::corrupt,
+                      fmt::format("meta: instance {}: the record of {}", quote(key), quote(record->id.value)));
       if (record) {
         auto id = record->id;
         s->records.emplace(std::move(id), *std::move(record));

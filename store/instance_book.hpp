@@ -1,9 +1,9 @@
 // What operators said about compute instances (`gnomon instance set`), in `meta`: LMDB is the truth, a copy in memory
 // answers reads. Owns those records and their limit; knows nothing of the configuration, which it overrides.
 //
-// Threads: every member may be called from any thread. Reads return at once. A change returns at once and calls `done`
-// exactly once: on the environment's writer thread after the commit is durable, or in the caller's when it is refused
-// at once. `done` must not block. Blocks only in open().
+// Threads: every member may be called from any thread. Reads return at once. A change returns at once and calls
+// `done` exactly once: on the environment's writer thread after the commit is durable, or in the caller's when it is
+// refused at once. `done` must not block. Blocks only in open().
 #pragma once
 
 #include <functional>

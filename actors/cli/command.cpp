@@ -13,10 +13,11 @@
 
 namespace gnomon::actors::cli {
 namespace {
-constexpr std::string_view verbs[] = {"check", "status", "volume", "top",   "actors", "ask",
-                                      "heat",  "record", "replay", "shell", "help",   "quit"};
+constexpr std::string_view verbs[] = {"check", "status", "volume", "instance", "heat", "top", "actors",
+                                      "ask",   "record", "replay", "shell",    "help", "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",    "show",   "create", "resize", "delete", "undelete",
                                              "purge", "rename", "who",    "fence",  "clear"};
+constexpr std::string_view instance_verbs[] = {"ls", "show", "set"};
 
 // A value in the project's own spelling as a CLI11 conversion: what is wrong with it is a usage error.
 template <class Value, class Parse>
@@ -43,6 +44,13 @@ result<std::optional<std::chrono::microseconds>> parse_some_duration(const std::
   if (parsed->count() <= 0)
     return fail(errc::invalid_argument, "a duration here is longer than nothing");
   return std::optional(*parsed);
+}
+result<perhaps<criticality>> parse_criticality(const std::string& text) {
+  if (text == "low" || text == "normal" || text == "high")
+    return perhaps<criticality>{true, text == "low"    ? criticality::low
+                                      : text == "high" ? criticality::high
+                                                       : criticality::normal};
+  return fail(errc::invalid_argument, "expected low, normal or high");
 }
 const auto to_name = [](const std::string& text) { return parse_volume_name(text); };
 const auto to_size = [](const std::string& text) { return parse_size(text); };
@@ -83,6 +91,7 @@ struct grammar {
         "time between two pictures (1s)", "DURATION");
     verb<actors_command>(&app, "actors", "the live supervision tree");
     add_ask();
+    add_instance_verbs(app.add_subcommand("instance", "compute instances: what they are, do and will do"));
     add_heat();
     add_record();
     add_replay();
@@ -174,6 +183,41 @@ struct grammar {
     });
   }
 
+  void add_instance_verbs(CLI::App* instance) {
+    instance->require_subcommand(1);
+    verb<instance_ls_command>(instance, "ls", "all instances, with their load");
+    const auto add_id = [](CLI::App* app, instance_id& id) {
+      app->add_option("INSTANCE", id.value, "its id, as `instance ls` shows it")->required()->type_name("");
+    };
+    add_id(verb(instance, "show", "which chunks one touches, its load now and ahead", instance_show_),
+           instance_show_.instance);
+    auto* set = instance->add_subcommand("set", "say what an instance is; goes over the configuration's words");
+    auto& change = instance_set_.change;
+    add_id(set, instance_set_.instance);
+    const auto text = [](perhaps<std::string>& into) {
+      return [&into](const std::string& value) { into = {true, value}; };
+    };
+    const auto duration = [](const std::string& value) -> result<perhaps<std::int64_t>> {
+      const auto parsed = parse_duration(value);
+      if (!parsed)
+        return tl::unexpected(parsed.error());
+      return perhaps<std::int64_t>{true, parsed->count()};
+    };
+    set->add_option_function<std::string>("--application", text(change.application), "such as postgresql")
+        ->type_name("TEXT");
+    set->add_option_function<std::string>("--host", text(change.host), "where it runs")->type_name("TEXT");
+    add(set, "--criticality", change.level, parse_criticality, "low, normal or high: whose forecasts come first",
+        "LEVEL");
+    add(set, "--read-p99", change.read_p99_us, duration, "SLA: 99% of its reads take at most this", "DURATION");
+    add(set, "--rpo", change.rpo_us, duration, "SLA: at most so much of its past may be lost", "DURATION");
+    set->add_flag("--reset", change.reset, "forget what was set before; alone: back to the configuration");
+    set->callback([this] {
+      if (instance_set_.change == instance_change{})
+        throw CLI::ValidationError("instance set: nothing to set; --help lists what can be said");
+      out.what = instance_set_;
+    });
+  }
+
   void add_heat() {
     auto* heat = verb(&app, "heat", "which chunks are hot and when, who touches them, what will be hot next", heat_);
     add_volume(heat, heat_.volume);
@@ -258,6 +302,8 @@ private:
   volume_fence_command fence_;
   volume_clear_command clear_;
   heat_command heat_;
+  instance_show_command instance_show_;
+  instance_set_command instance_set_;
   record_command record_;
   replay_command replay_;
   std::vector<std::string> ask_words_;
@@ -279,6 +325,8 @@ std::optional<std::string> unknown_verb(std::span<const std::string> words) {
                          meant.empty() ? "; --help lists them" : fmt::format("; did you mean {}?", meant));
     } else if (words[i] == "volume" && known.data() == verbs) {
       known = volume_verbs;
+    } else if (words[i] == "instance" && known.data() == verbs) {
+      known = instance_verbs;
     } else {
       return std::nullopt;
     }
@@ -354,5 +402,6 @@ result<std::vector<std::string>> split_words(std::string_view line) {
 
 std::span<const std::string_view> verb_words() { return verbs; }
 std::span<const std::string_view> volume_words() { return volume_verbs; }
+std::span<const std::string_view> instance_words() { return instance_verbs; }
 
 } // namespace gnomon::actors::cli

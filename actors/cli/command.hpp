@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "actors/instance_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
@@ -86,6 +87,15 @@ struct heat_command {
   std::optional<std::uint32_t> hottest;           // chunks named
 };
 
+struct instance_ls_command {};
+struct instance_show_command {
+  instance_id instance;
+};
+struct instance_set_command {
+  instance_id instance;
+  instance_change change;
+};
+
 struct record_command {
   volume_ref volume;
   std::string output;
@@ -115,11 +125,12 @@ struct replay_command {
   std::optional<std::chrono::microseconds> duration;
 };
 
-using command = std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
-                             volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
-                             volume_delete_command, volume_undelete_command, volume_purge_command,
-                             volume_rename_command, volume_who_command, volume_fence_command, volume_clear_command,
-                             heat_command, record_command, replay_command>;
+using command =
+    std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
+                 volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
+                 volume_delete_command, volume_undelete_command, volume_purge_command, volume_rename_command,
+                 volume_who_command, volume_fence_command, volume_clear_command, heat_command, instance_ls_command,
+                 instance_show_command, instance_set_command, record_command, replay_command>;
 
 struct invocation {
   node_location location;
@@ -149,5 +160,6 @@ result<std::vector<std::string>> split_words(std::string_view line);
 // The verbs, and what follows one: for completion and help. "volume" -> {"ls", "show", …}; else empty.
 std::span<const std::string_view> verb_words();
 std::span<const std::string_view> volume_words();
+std::span<const std::string_view> instance_words();
 
 } // namespace gnomon::actors::cli

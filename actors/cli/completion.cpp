@@ -10,6 +10,7 @@ namespace {
 const std::map<std::string_view, std::vector<std::string_view>> options{
     {"check", {"--reference", "--schema"}},
     {"top", {"--once", "--interval"}},
+    {"instance set", {"--application", "--host", "--criticality", "--read-p99", "--rpo", "--reset"}},
     {"heat", {"--since", "--rows", "--columns", "--hottest"}},
     {"record", {"--output", "--duration"}},
     {"replay",
@@ -45,6 +46,11 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
     if (wants_volume)
       add_matching(out.candidates, names(deleted ? name_kind::deleted_volumes : name_kind::volumes), partial);
     out.is_path = last == "--path";
+  } else if (verb == "instance") {
+    if (before.size() == 2 && before[1] != "ls")
+      add_matching(out.candidates, names(name_kind::instances), partial);
+    else if (last == "--criticality")
+      add_matching(out.candidates, std::vector<std::string_view>{"low", "normal", "high"}, partial);
   } else if (verb == "ask" && before.size() == 1) {
     add_matching(out.candidates, names(name_kind::actors), partial);
   } else if (verb == "replay" && (last == "--to" || last == "--volume")) {
@@ -67,8 +73,11 @@ completion complete(std::span<const std::string> before, std::string_view partia
     add_matching(out.candidates, verb_words(), partial);
   } else if (before.size() == 1 && before[0] == "volume") {
     add_matching(out.candidates, volume_words(), partial);
+  } else if (before.size() == 1 && before[0] == "instance") {
+    add_matching(out.candidates, instance_words(), partial);
   } else if (partial.starts_with("-")) {
-    add_options(out.candidates, before[0] == "volume" ? before[0] + " " + before[1] : before[0], partial);
+    const bool in_two_words = before.size() > 1 && (before[0] == "volume" || before[0] == "instance");
+    add_options(out.candidates, in_two_words ? before[0] + " " + before[1] : before[0], partial);
   } else {
     add_arguments(out, before, partial, names);
   }

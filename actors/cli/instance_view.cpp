@@ -154,9 +154,9 @@ std::string instance_text(const instance_details& d, std::int64_t now_us, bool c
   line("known from", source_of(s));
   line("may use", allowed);
   line("connections", fmt::format("{}", s.connections));
-  line("load now", s.requests_per_second > 0 ? fmt::format("{} requests/s, {}/s", rate(s.requests_per_second),
-                                                           bytes(s.bytes_per_second))
-                                             : "none in the last minute");
+  line("load now", s.requests_per_second > 0
+                       ? fmt::format("{} requests/s, {}/s", rate(s.requests_per_second), bytes(s.bytes_per_second))
+                       : "none in the last minute");
   for (const auto& p : d.predicted)
     line(fmt::format("next {}", human_span(std::chrono::seconds(p.ahead_us / 1'000'000))),
          fmt::format("{} requests/s, between {} and {}", rate(p.expected), rate(p.low), rate(p.high)));

@@ -1,5 +1,6 @@
 #include "actors/cli/json_output.hpp"
 
+#include "actors/cli/instance_view.hpp"
 #include "config/json.hpp"
 
 namespace gnomon::actors::cli {
@@ -77,12 +78,49 @@ json value_of(const predicted_hot_set& s) {
           {"windows_scored", double(s.windows_scored)},
           {"chunks", chunks}};
 }
+json value_of(const instance_summary& i) {
+  return {{"id", i.id.value},
+          {"in_config", i.in_config},
+          {"set_by_hand", i.set_by_hand},
+          {"application", i.metadata.application},
+          {"criticality", criticality_word(i.metadata.level)},
+          {"sla", {{"read_p99_us", i.metadata.read_p99_us}, {"rpo_us", i.metadata.rpo_us}}},
+          {"host", i.metadata.host},
+          {"connections", i.connections},
+          {"requests_per_second", double(i.requests_per_second)},
+          {"bytes_per_second", double(i.bytes_per_second)},
+          {"requests_last_hour", double(i.requests_last_hour)},
+          {"bytes_last_hour", double(i.bytes_last_hour)},
+          {"volumes", i.volumes},
+          {"last_us", i.last_us}};
+}
+json value_of(const predicted_load& p) {
+  return {{"ahead_us", p.ahead_us},
+          {"requests_per_second", double(p.expected)},
+          {"low", double(p.low)},
+          {"high", double(p.high)}};
+}
+json value_of(const touched_volume& v);
 template <class T>
 json list_of(const std::vector<T>& values) {
   auto out = json::array();
   for (const auto& value : values)
     out.push_back(value_of(value));
   return out;
+}
+json value_of(const touched_volume& v) {
+  auto chunks = json::array();
+  for (const auto& c : v.chunks)
+    chunks.push_back({{"chunk", c.chunk.value}, {"requests", double(c.requests)}, {"share", double(c.share)}});
+  return {{"name", v.name.value},
+          {"uuid", v.uuid.to_string()},
+          {"requests", double(v.requests)},
+          {"bytes", double(v.bytes)},
+          {"write_share", double(v.write_share)},
+          {"share_of_volume", double(v.share)},
+          {"chunk_count", v.chunk_count},
+          {"chunks", chunks},
+          {"hot_sets", list_of(v.hot_sets)}};
 }
 std::string print(const json& value) { return dump_json(value, json_style::pretty) + "\n"; }
 
@@ -177,6 +215,23 @@ std::string json_of(const heat_view& v) {
                 {"hottest", list_of(v.hottest)},
                 {"localities", list_of(v.localities)},
                 {"hot_sets", list_of(v.hot_sets)}});
+}
+std::string json_of(const instance_summary& instance) { return print(value_of(instance)); }
+std::string json_of(const std::vector<instance_summary>& instances) { return print(list_of(instances)); }
+std::string json_of(const instance_details& d) {
+  auto out = value_of(d.summary);
+  auto allowed = json::array();
+  for (const auto& volume : d.allowed)
+    allowed.push_back(volume.value);
+  auto past = json::array();
+  for (const auto value : d.past)
+    past.push_back(double(value));
+  out.update({{"allowed_volumes", allowed},
+              {"touched_volumes", list_of(d.volumes)},
+              {"past", {{"from_us", d.from_us}, {"to_us", d.to_us}, {"requests_per_second", past}}},
+              {"predicted", list_of(d.predicted)},
+              {"why_not_predicted", d.why_not_predicted}});
+  return print(out);
 }
 std::string json_of(const parsed_settings& checked) {
   auto problems = json::array();

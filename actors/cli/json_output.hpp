@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/instance_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 #include "config/load_settings.hpp"
@@ -22,6 +23,9 @@ std::string json_of(const std::vector<connection_info>& connections);
 std::string json_of(const resize_report& report);
 // The picture is a list of rows, each a list of requests per column.
 std::string json_of(const heat_view& view);
+std::string json_of(const instance_summary& instance);
+std::string json_of(const std::vector<instance_summary>& instances);
+std::string json_of(const instance_details& instance);
 std::string json_of(const parsed_settings& checked);
 // {"actor": …, "answer": …}
 std::string json_of_answer(std::string_view actor, std::string_view answer);
