@@ -58,6 +58,12 @@ struct node_facts {
   std::vector<std::string> problems; // found at start, for the operator: shown by status and /health until restart
 };
 
+// What the observer has done since the node started, over all its incarnations; for /metrics.
+struct observation_totals {
+  std::atomic<std::uint64_t> collections{0}, rows{0};
+  std::atomic<std::uint64_t> lost{0}; // rows of volumes without a pattern actor, or beyond a second's limit
+};
+
 class node_context {
 public:
   explicit node_context(const clock_source& clock = system_clock_source())
@@ -73,6 +79,7 @@ public:
   supervision_tree tree;
   event_inbox inbox;
   recording_table recordings;
+  observation_totals observed;
   std::atomic<node_state> state{node_state::starting};
 
   std::shared_ptr<const settings> current_settings() const { return locked(settings_); }
