@@ -137,6 +137,15 @@ result<heat_view> client::heat(const volume_ref& ref, const heat_request& reques
 result<forecast_view> client::forecast(const forecast_request& request) {
   return impl_->request<forecast_view>(timeout::picture, atom::forecast_v, request);
 }
+result<std::vector<instance_summary>> client::instances() {
+  return impl_->request<std::vector<instance_summary>>(timeout::picture, atom::profiles_v);
+}
+result<instance_details> client::profile(const instance_id& id) {
+  return impl_->request<instance_details>(timeout::picture, atom::profile_v, id);
+}
+result<instance_summary> client::describe(const instance_id& id, const instance_change& change) {
+  return impl_->request<instance_summary>(timeout::catalogue, atom::describe_v, id, change);
+}
 
 result<events_added> client::add_events(const event_batch& batch) {
   return impl_->request<events_added>(timeout::catalogue, atom::add_v, batch);

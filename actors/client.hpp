@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "actors/event_payloads.hpp"
+#include "actors/instance_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
@@ -45,6 +46,9 @@ public:
 
   result<heat_view> heat(const volume_ref& ref, const heat_request& request);
   result<forecast_view> forecast(const forecast_request& request);
+  result<std::vector<instance_summary>> instances();
+  result<instance_details> profile(const instance_id& id);
+  result<instance_summary> describe(const instance_id& id, const instance_change& change);
 
   result<events_added> add_events(const event_batch& batch);
   // All of them: page by page, so that those told or removed meanwhile may be among them or not.

@@ -14,6 +14,7 @@
 #include "actors/supervisor.hpp"
 #include "actors/views.hpp"
 #include "config/log.hpp"
+#include "config/text.hpp"
 #include "store/catalogue.hpp"
 
 namespace gnomon::actors {
@@ -208,6 +209,19 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
           return to_caf(record.error());
         return state->pass_on<forecaster_actor, forecast_view>(forecaster_actor_name(record->name).c_str(), a,
                                                                request);
+      },
+      [state](atom::profiles a) {
+        return state->pass_on<roster_actor, std::vector<instance_summary>>(roster_name, a);
+      },
+      [state](atom::profile a, const instance_id& id) -> caf::result<instance_details> {
+        const auto name = instance_actor_name(id);
+        if (!state->node->tree.contains(name))
+          return to_caf(
+              {errc::not_found, "there is no instance " + quote(id.value) + "; `instance ls` lists them", 0});
+        return state->pass_on<instance_actor, instance_details>(name.c_str(), a);
+      },
+      [state](atom::describe a, const instance_id& id, const instance_change& change) {
+        return state->pass_on<roster_actor, instance_summary>(roster_name, a, id, change);
       },
   };
 }

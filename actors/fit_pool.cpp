@@ -17,14 +17,18 @@
 namespace gnomon::actors {
 namespace {
 
+constexpr int people_nice = 5; // behind those who serve I/O, but never starved
+
+void sink_to(int nice) {
+  if (::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), nice) != 0)
+    log::warning("fit threads run at normal priority: {}", std::strerror(errno));
+}
+
 // Fits take the time nobody else wants.
 void be_idle() {
-  pthread_setname_np(pthread_self(), "gnomon-fit");
   const sched_param none{};
-  if (::sched_setscheduler(0, SCHED_IDLE, &none) == 0)
-    return;
-  if (::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), 19) != 0)
-    log::warning("fit threads run at normal priority: {}", std::strerror(errno));
+  if (::sched_setscheduler(0, SCHED_IDLE, &none) != 0)
+    sink_to(19);
 }
 
 double thread_cpu_seconds() {
@@ -61,7 +65,7 @@ fit_pool::fit_pool(options wanted) : queued_max_(wanted.queued_max), allowance_(
   totals_.cpu_budget = in_range(wanted.cpu_budget);
   const unsigned count = std::clamp(wanted.threads, 1u, threads_max);
   for (unsigned i = 0; i < count; ++i)
-    threads_.emplace_back([this] { run(serves::everybody); });
+    threads_.emplace_back([this] { run(serves::fits); });
   threads_.emplace_back([this] { run(serves::people); });
 }
 
@@ -132,7 +136,7 @@ std::map<fit_pool::place, fit_pool::job>::iterator fit_pool::pick(serves whom, b
   look_again = boot_time::max();
   for (auto next = waiting_.begin(); next != waiting_.end(); ++next) {
     const bool person = next->first.first == urgency::person_waits;
-    if (!person && whom == serves::people)
+    if (person != (whom == serves::people))
       return waiting_.end();
     if (!person) {
       const auto free = allowance_.free_at(now);
@@ -148,7 +152,11 @@ std::map<fit_pool::place, fit_pool::job>::iterator fit_pool::pick(serves whom, b
 }
 
 void fit_pool::run(serves whom) {
-  be_idle();
+  pthread_setname_np(pthread_self(), "gnomon-fit");
+  if (whom == serves::people)
+    sink_to(people_nice);
+  else
+    be_idle();
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     const auto now = boot_clock::now();

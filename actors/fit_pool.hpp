@@ -1,6 +1,7 @@
 // The threads on which everything runs that takes long and nobody's I/O waits for: fits, reads of the history, what a
-// person asks of them. They run at idle priority and within a budget of CPU, most urgent first, oldest first within
-// an urgency. One more thread than `threads` serves only people, so that nobody waits behind a long or hung fit.
+// person asks of them. Fits run at idle priority and within a budget of CPU, most urgent first, oldest first within
+// an urgency. One more thread, at a low priority, serves people and nothing else, so that nobody waits behind a long
+// or hung fit, or for ever on a busy machine.
 //
 // Any thread may call every member. A job runs on a fit thread and ends by an anon_send to a weak handle: it must not
 // keep an actor alive, wait for one, or touch what the stop takes down before the pool (node.cpp has the order).
@@ -83,7 +84,7 @@ public:
   void stop();
 
 private:
-  enum class serves { everybody, people };
+  enum class serves { fits, people };
   using place = std::pair<urgency, std::uint64_t>; // lowest first
   struct running_job {
     std::string name;

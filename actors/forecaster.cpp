@@ -11,6 +11,7 @@
 
 #include "actors/ask.hpp"
 #include "actors/error_message.hpp"
+#include "config/calendar.hpp"
 #include "config/log.hpp"
 #include "store/catalogue.hpp"
 #include "store/history.hpp"
@@ -26,6 +27,33 @@ std::string key_of(const forecast_subject& subject, load_kind load) {
 
 error no_history() {
   return {errc::unavailable, "the history could not be opened: nothing is learned until the next start", 0};
+}
+
+// The calendar as the forecasting library knows events.
+std::vector<forecasting::told_event> told_events(const node_context& node) {
+  std::vector<forecasting::told_event> out;
+  const auto all = node.events();
+  if (!all)
+    return out;
+  const auto seconds = [](microseconds t) { return static_cast<double>(t.count()) * 1e-6; };
+  for (const auto& event : *all) {
+    const auto target = [scope = event.told.target.scope] {
+      switch (scope) {
+      case event_scope::volume:
+        return forecasting::event_target::volume;
+      case event_scope::instance:
+        return forecasting::event_target::instance;
+      case event_scope::application:
+        return forecasting::event_target::application;
+      case event_scope::everything:
+        break;
+      }
+      return forecasting::event_target::everything;
+    }();
+    out.push_back({event.told.type, target, event.told.target.name, seconds(event.told.start.time_since_epoch()),
+                   seconds(event.told.duration)});
+  }
+  return out;
 }
 
 const volume_settings* find_settings(const settings& all, const volume_name& name) {
@@ -102,9 +130,9 @@ std::shared_ptr<forecaster_state::fit> forecaster_state::begin(const forecast_su
   const auto job = std::make_shared<fit>();
   job->key = key;
   const auto number = next_fit++;
-  const auto work = [job, subject, load, history = node->history, now = node->clock->wall_now(), model_age_max,
-                     to = self->address(), number] {
-    job->view = make_forecast(*history, subject, load, {}, now, {model_age_max});
+  const auto work = [job, subject, load, told = told_events(*node), history = node->history,
+                     now = node->clock->wall_now(), model_age_max, to = self->address(), number] {
+    job->view = make_forecast(*history, subject, load, told, now, {model_age_max});
     if (const auto strong = caf::actor_cast<forecaster_actor>(to))
       caf::anon_send(strong, atom::fitted_v, fit_completion{number});
   };

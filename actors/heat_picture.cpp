@@ -1,6 +1,7 @@
 #include "actors/heat_picture.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <unordered_map>
 
@@ -35,6 +36,32 @@ microseconds span_of(const store::history& history, const heat_knowledge& known)
     return span_min;
   return std::clamp<microseconds>(known.now - totals->front().slot, span_min, span_max);
 }
+
+// Columns of a picture. A slot's requests are spread over the columns it lies in: columns that do not fit the slots
+// would otherwise show a comb where the load is even.
+class columns {
+public:
+  columns(wall_time from, wall_time to, std::uint32_t count, std::chrono::seconds slot)
+      : from_(seconds_of(from)), to_(seconds_of(to)), width_((to_ - from_) / count), slot_(slot.count()) {}
+
+  void spread(const store::history_sample& row, double requests, std::vector<forecasting::heat_sample>& into) const {
+    const double begin = std::max(seconds_of(row.slot), from_);
+    const double end = std::min(seconds_of(row.slot) + static_cast<double>(slot_), to_);
+    if (!(end > begin)) // dated before the picture by a clock that was set back, or in its last instant
+      return into.push_back({std::clamp(begin, from_, to_ - width_ / 2), row.chunk, requests});
+    for (double at = begin; at < end;) {
+      const double column = std::floor((at - from_) / width_);
+      const double next = std::max(std::min(from_ + (column + 1) * width_, end), std::nextafter(at, end));
+      into.push_back({std::min(from_ + (column + 0.5) * width_, to_ - width_ / 2), row.chunk,
+                      requests * (next - at) / (end - begin)});
+      at = next;
+    }
+  }
+
+private:
+  double from_, to_, width_;
+  std::int64_t slot_;
+};
 
 struct instance_activity {
   double requests = 0;
@@ -119,14 +146,16 @@ result<heat_view> draw_heat(const store::history& history, const heat_knowledge&
   view.from_us = query.from.time_since_epoch().count();
   view.to_us = query.to.time_since_epoch().count();
   view.rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted.rows, known.shape.chunk_count));
-  view.columns = wanted.columns;
+  const auto slot = store::slot_length(query.at);
+  view.columns = std::min(wanted.columns, static_cast<std::uint32_t>(std::max<std::int64_t>(1, span / slot)));
 
+  const columns time(query.from, query.to, view.columns, slot);
   std::vector<forecasting::heat_sample> samples;
   std::unordered_map<std::uint32_t, instance_activity> instances;
   double requests = 0, bytes = 0;
   const auto read = history.visit(query, [&](const store::history_sample& row) {
     const double n = static_cast<double>(row.counters.reads + row.counters.writes);
-    samples.push_back({seconds_of(std::max(row.slot, query.from)), row.chunk, n});
+    time.spread(row, n, samples);
     auto& instance = instances[row.instance.value];
     instance.requests += n;
     instance.chunks[row.chunk.value] += n;

@@ -5,8 +5,10 @@
 
 #include <fmt/format.h>
 
+#include "actors/fit_pool.hpp"
 #include "actors/health.hpp"
 #include "io/engine.hpp"
+#include "store/history.hpp"
 
 namespace gnomon::actors {
 namespace {
@@ -145,6 +147,37 @@ void put_rings(buffer& out, const node_context& node) {
             [](const auto& r) { return static_cast<double>(r.cpu_nanoseconds) * 1e-9; });
 }
 
+void put_learning(buffer& out, const node_context& node) {
+  const auto one = [&out](std::string_view name, std::string_view type, std::string_view help, auto value) {
+    head(out, name, type, help);
+    put(out, "{} {}\n", name, value);
+  };
+  one("gnomon_observation_collections_total", "counter", "Times that the rings' counts were collected.",
+      node.observed.collections.load());
+  one("gnomon_observation_rows_total", "counter", "Rows collected: a chunk touched by an instance during a second.",
+      node.observed.rows.load());
+  one("gnomon_observation_lost_rows_total", "counter", "Collected rows that reached no pattern actor.",
+      node.observed.lost.load());
+  if (node.history != nullptr) {
+    const auto h = node.history->status();
+    one("gnomon_history_rows_total", "counter", "Rows appended to the history.", h.rows_appended);
+    one("gnomon_history_refused_rows_total", "counter", "Rows that met a limit or a full disk.", h.rows_refused);
+    one("gnomon_history_disk_bytes", "gauge", "Size of the history's file.", h.disk_bytes);
+    one("gnomon_history_used_bytes", "gauge", "Pages of it in use.", h.used_bytes);
+    one("gnomon_history_parts_sealed_total", "counter", "Parts rolled up to a coarser resolution.", h.parts_sealed);
+    one("gnomon_history_parts_trimmed_total", "counter", "Parts dropped by age or size.", h.parts_trimmed);
+    one("gnomon_history_corrupt_records_total", "counter", "Damaged records skipped.", h.corrupt_records);
+  }
+  if (node.fits != nullptr) {
+    const auto f = node.fits->now();
+    one("gnomon_fit_jobs_waiting", "gauge", "Fits and pictures that wait for a thread.", f.queued);
+    one("gnomon_fit_jobs_total", "counter", "Fits and pictures done.", f.done);
+    one("gnomon_fit_jobs_failed_total", "counter", "Fits and pictures that failed.", f.failed);
+    one("gnomon_fit_cpu_seconds_total", "counter", "CPU time of the fit threads.", f.cpu_seconds);
+    one("gnomon_fit_longest_seconds", "gauge", "Longest fit or picture since the start.", f.longest_seconds);
+  }
+}
+
 void put_actors(buffer& out, const node_context& node) {
   const auto actors = node.tree.list();
   head(out, "gnomon_actors", "gauge", "Actors by state.");
@@ -156,9 +189,9 @@ void put_actors(buffer& out, const node_context& node) {
     put(out, "gnomon_actors{{state=\"{}\"}} {}\n", to_string(state), count);
   }
   head(out, "gnomon_actor_restarts_total", "counter",
-       "Restarts since the node started; volume actors appear once they were restarted.");
+       "Restarts since the node started; actors of a volume or an instance appear once they were restarted.");
   for (const auto& actor : actors)
-    if (actor.restarts > 0 || !actor.name.starts_with("volume/"))
+    if (actor.restarts > 0 || actor.name.find('/') == actor.name.npos)
       put(out, "gnomon_actor_restarts_total{{actor=\"{}\"}} {}\n", escape_label(actor.name), actor.restarts);
 }
 
@@ -200,6 +233,7 @@ std::string metrics_text(const node_context& node) {
     put_rates(out, node);
     put_rings(out, node);
   }
+  put_learning(out, node);
   put_actors(out, node);
   head(out, "gnomon_events_dropped_total", "counter", "Events of the data plane lost to a full inbox.");
   put(out, "gnomon_events_dropped_total {}\n", node.inbox.dropped());

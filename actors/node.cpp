@@ -17,6 +17,7 @@
 #include "actors/observer.hpp"
 #include "actors/recorder.hpp"
 #include "actors/registry.hpp"
+#include "actors/roster.hpp"
 #include "actors/service_manager.hpp"
 #include "actors/supervisor.hpp"
 #include "actors/system_config.hpp"
@@ -40,6 +41,7 @@ struct node::parts {
   std::unique_ptr<store::environment> meta;
   std::unique_ptr<store::catalogue> catalogue;
   std::unique_ptr<store::event_book> event_book;
+  std::unique_ptr<store::instance_book> instances;
   std::unique_ptr<store::history> history;
   std::unique_ptr<fit_pool> fits;
   std::unique_ptr<io::engine> engine;
@@ -118,6 +120,14 @@ result<void> node::open_store() {
     log::error("history: {}; nothing is learned until the next start", opened.error().to_string());
     facts.problems.push_back("history: " + opened.error().to_string());
   }
+  store::instance_book_opening described;
+  if (auto instances = store::instance_book::open(p.meta.get(), &described)) {
+    p.instances = std::move(*instances);
+    p.context.instances = p.instances.get();
+  } else {
+    facts.problems.push_back("descriptions of instances: " + instances.error().to_string());
+  }
+  facts.problems.insert(facts.problems.end(), described.problems.begin(), described.problems.end());
   facts.previous_stop = to_string(p.directory->stopped());
   for (const auto& problem : opening.problems) {
     log::error("{}", problem.text);
@@ -202,6 +212,8 @@ result<void> node::start_actors() {
   add(node_forecaster_name, forecasters_name,
       [context](caf::actor_system& s) { return spawn_forecaster(s, context, {}); });
   add(observer_name, root_name, [context](caf::actor_system& s) { return spawn_observer(s, context); });
+  add(instances_name, root_name, [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, instances_name); });
+  add(roster_name, root_name, [context](caf::actor_system& s) { return spawn_roster(s, context); });
   add(control_name, root_name, [context](caf::actor_system& s) { return spawn_control(s, context); });
   context->inbox.on_event([tree] {
     if (const auto events = tree->find_as<event_actor>(events_name))

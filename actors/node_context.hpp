@@ -25,6 +25,7 @@ namespace gnomon::store {
 class catalogue;
 class event_book;
 class history;
+class instance_book;
 } // namespace gnomon::store
 
 namespace gnomon::actors {
@@ -43,6 +44,9 @@ inline constexpr const char* observer_name = "observer";
 inline constexpr const char* patterns_name = "patterns";
 inline constexpr const char* forecasters_name = "forecasters";
 inline constexpr const char* node_forecaster_name = "forecaster/@node"; // no volume's name has an @
+inline constexpr const char* roster_name = "roster";
+inline constexpr const char* instances_name = "instances";
+inline std::string instance_actor_name(const instance_id& id) { return "instance/" + id.value; }
 inline std::string pattern_actor_name(const volume_name& volume) { return "pattern/" + volume.value; }
 inline std::string forecaster_actor_name(const volume_name& volume) { return "forecaster/" + volume.value; }
 inline std::string volume_actor_name(const volume_name& volume) { return "volume/" + volume.value; }
@@ -57,6 +61,12 @@ struct node_facts {
   std::vector<std::string> problems; // found at start, for the operator: shown by status and /health until restart
 };
 
+// What the observer has done since the node started, over all its incarnations; for /metrics.
+struct observation_totals {
+  std::atomic<std::uint64_t> collections{0}, rows{0};
+  std::atomic<std::uint64_t> lost{0}; // rows of volumes without a pattern actor, or beyond a second's limit
+};
+
 class node_context {
 public:
   explicit node_context(const clock_source& clock = system_clock_source())
@@ -66,12 +76,14 @@ public:
   store::catalogue* catalogue = nullptr;
   store::event_book* event_book = nullptr;
   store::history* history = nullptr; // none: it could not be opened; nothing is learned, everything else works
+  store::instance_book* instances = nullptr; // none: it could not be opened
   fit_pool* fits = nullptr;
   local_door* door = nullptr; // none: no control socket (--nbd-stdio, tests)
   const clock_source* clock;
   supervision_tree tree;
   event_inbox inbox;
   recording_table recordings;
+  observation_totals observed;
   std::atomic<node_state> state{node_state::starting};
 
   std::shared_ptr<const settings> current_settings() const { return locked(settings_); }

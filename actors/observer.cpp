@@ -47,6 +47,7 @@ void observer_state::hand_out(volume_uuid volume, observed second) {
   const auto pattern = record ? node->tree.find_as<pattern_actor>(pattern_actor_name(record->name)) : pattern_actor{};
   if (!pattern) {
     rows_homeless += second.rows.size();
+    node->observed.lost += second.rows.size();
     return;
   }
   caf::anon_send(pattern, atom::observe_v, std::move(second));
@@ -63,13 +64,17 @@ void observer_state::drain() {
   std::unordered_map<volume_uuid, observed> by_volume;
   for (auto& one : seen) {
     auto& second = by_volume[one.volume];
-    if (second.rows.size() >= observed_rows_max)
+    if (second.rows.size() >= observed_rows_max) {
+      ++node->observed.lost;
       continue;
+    }
     second.rows.push_back({one.chunk, one.whole_volume, std::move(one.instance), one.reads, one.writes,
                            one.sequential, one.read_bytes, one.write_bytes});
   }
   ++seconds_seen;
   rows_seen += seen.size();
+  ++node->observed.collections;
+  node->observed.rows += seen.size();
   for (auto& [volume, second] : by_volume) {
     second.time_us = time_us;
     touched[volume] = now;

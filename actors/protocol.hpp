@@ -10,6 +10,7 @@
 #include <caf/typed_actor.hpp>
 
 #include "actors/event_payloads.hpp"
+#include "actors/instance_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
@@ -58,6 +59,8 @@ GNOMON_ATOM(fitted)
 GNOMON_ATOM(reload)
 GNOMON_ATOM(add)
 GNOMON_ATOM(remove)
+GNOMON_ATOM(profiles)
+GNOMON_ATOM(profile)
 #undef GNOMON_ATOM
 
 namespace gnomon::actors {
@@ -221,6 +224,26 @@ using calendar_actor = supervised_actor::extend<
     caf::replies_to<atom::remove, event_id>::with<event_info>,
     // A change is committed or refused. From the book's writer thread.
     caf::reacts_to<atom::completed, event_completion>>;
+// --- instances
+// ----------------------------------------------------------------------------------------------------------
+
+// Which compute instances there are; makes a profile actor for each.
+using roster_actor = supervised_actor::extend<
+    // All instances with their load, from the history; busy.
+    caf::replies_to<atom::profiles>::with<std::vector<instance_summary>>,
+    // Puts an operator's words over the configuration's, durably. invalid_argument, limit_reached, unavailable.
+    caf::replies_to<atom::describe, instance_id, instance_change>::with<instance_summary>,
+    // Look for new instances. From itself.
+    caf::reacts_to<atom::tick>,
+    // A job on another thread is done.
+    caf::reacts_to<atom::fitted, fit_completion>>;
+
+// The profile of one compute instance.
+using instance_actor = supervised_actor::extend<
+    // Load, chunks and predictions from the history; busy.
+    caf::replies_to<atom::profile>::with<instance_details>,
+    // The history has been read. From a fit thread.
+    caf::reacts_to<atom::fitted, fit_completion>>;
 
 // --- the local control door
 // -------------------------------------------------------------------------------------------
@@ -260,7 +283,11 @@ using control_actor = supervised_actor::extend<
     // As at the calendar; told by the command line.
     caf::replies_to<atom::add, event_batch>::with<events_added>,
     caf::replies_to<atom::list, event_query>::with<event_page>,
-    caf::replies_to<atom::remove, event_id>::with<event_info>>;
+    caf::replies_to<atom::remove, event_id>::with<event_info>,
+    // As at the roster and the instance's profile actor.
+    caf::replies_to<atom::profiles>::with<std::vector<instance_summary>>,
+    caf::replies_to<atom::profile, instance_id>::with<instance_details>,
+    caf::replies_to<atom::describe, instance_id, instance_change>::with<instance_summary>>;
 
 } // namespace gnomon::actors
 
@@ -312,4 +339,8 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::events_added))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::event_query))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::event_page))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::event_completion))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::instance_change))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::instance_summary))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::instance_details))
+CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::instance_summary>))
 CAF_END_TYPE_ID_BLOCK(gnomon)

@@ -109,6 +109,10 @@ title "A recorded trace, replayed at full speed"
 trace=examples/oltp.csv.gz
 run gnomon replay "$trace" --volume bench --speed max --verify
 
+title "What it has learned: chunk over time, who touches what, what will be hot next"
+LC_ALL=C.UTF-8 run gnomon heat bench
+run gnomon instance ls
+
 title "What the node says about itself"
 run gnomon status
 run gnomon actors

@@ -28,6 +28,7 @@ enum class value_type : std::uint16_t {
   volume = 2,
   event = 3,
   event_counter = 4,
+  instance = 8,
   history_tail = 16,
   history_block = 17,
   history_instance = 18,

@@ -25,7 +25,7 @@ auto get_optional(field_reader& r, Get get) -> std::optional<decltype(get())> {
 
 } // namespace
 
-std::vector<std::string> meta_database_names() { return {"node", "volumes", "unwritten", "events"}; }
+std::vector<std::string> meta_database_names() { return {"node", "volumes", "unwritten", "events", "instances"}; }
 std::vector<std::string> history_database_names() { return {"tails", "blocks", "instances", "models"}; }
 
 std::string volume_key(volume_uuid uuid) {
@@ -169,6 +169,51 @@ result<event_id> decode_event_counter(bytes_view stored, std::string_view what) 
   if (next.value == 0)
     return fail(errc::corrupt, std::string(what) + ": the number 0");
   return next;
+}
+
+result<void> check_instance(const instance_record& record) {
+  if (record.id.value.empty())
+    return fail(errc::invalid_argument, "an instance without a name");
+  for (const auto& text : {record.id.value, record.application.value_or(""), record.host.value_or("")})
+    if (text.size() > instance_text_length_max)
+      return fail(errc::invalid_argument,
+                  "a text about an instance is longer than " + std::to_string(instance_text_length_max) + " bytes");
+  if (record.read_p99.value_or(microseconds(0)).count() < 0 ||
+      record.rpo.value_or(std::chrono::seconds(0)).count() < 0)
+    return fail(errc::invalid_argument, "a duration below 0");
+  return {};
+}
+
+bytes encode(const instance_record& record) {
+  field_writer w;
+  w.string(record.id.value);
+  put_optional(w, record.application, [&](const std::string& text) { w.string(text); });
+  put_optional(w, record.level, [&](criticality level) { w.u8(static_cast<std::uint8_t>(level)); });
+  put_optional(w, record.read_p99, [&](microseconds limit) { w.i64(limit.count()); });
+  put_optional(w, record.rpo, [&](std::chrono::seconds limit) { w.i64(limit.count()); });
+  put_optional(w, record.host, [&](const std::string& text) { w.string(text); });
+  put_time(w, record.changed);
+  return seal_value(value_type::instance, instance_record_version, w.payload());
+}
+
+result<instance_record> decode_instance(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::instance, instance_record_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  instance_record record;
+  record.id = instance_id(r.string(instance_text_length_max));
+  record.application = get_optional(r, [&] { return r.string(instance_text_length_max); });
+  record.level = get_optional(r, [&] { return r.enumeration(criticality::high); });
+  record.read_p99 = get_optional(r, [&] { return microseconds(r.i64()); });
+  record.rpo = get_optional(r, [&] { return std::chrono::seconds(r.i64()); });
+  record.host = get_optional(r, [&] { return r.string(instance_text_length_max); });
+  record.changed = get_time(r);
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  if (auto sensible = check_instance(record); !sensible)
+    return fail(errc::corrupt, std::string(what) + ": " + sensible.error().message);
+  return record;
 }
 
 } // namespace gnomon::store

@@ -8,6 +8,7 @@
 //   database "node"      key: "node"                       value: node_record
 //                        key: "next_event_id"              value: event_counter, the id the next told event gets
 //   database "volumes"   key: uuid, 16 bytes               value: volume_record
+//   database "instances" key: instance id                 value: instance_record
 //   database "unwritten" key: uuid, 16 bytes               value: none. The volume's descriptor file is older than
 //   its
 //                                                          record; rewritten and erased after each change, or at
@@ -40,7 +41,7 @@
 namespace gnomon::store {
 
 namespace meta_database {
-inline constexpr database_id node{0}, volumes{1}, unwritten{2}, events{3};
+inline constexpr database_id node{0}, volumes{1}, unwritten{2}, events{3}, instances{4};
 }
 namespace history_database {
 inline constexpr database_id tails{0}, blocks{1}, instances{2}, models{3};
@@ -52,6 +53,7 @@ inline constexpr std::uint16_t node_record_version = 1;
 inline constexpr std::uint16_t volume_record_version = 1;
 inline constexpr std::uint16_t event_version = 1;
 inline constexpr std::uint16_t event_counter_version = 1;
+inline constexpr std::uint16_t instance_record_version = 1;
 inline constexpr std::uint16_t history_tail_version = 1;
 inline constexpr std::uint16_t history_block_version = 1;
 inline constexpr std::uint16_t history_instance_version = 1;
@@ -60,7 +62,8 @@ inline constexpr std::uint16_t model_version = 1;
 inline constexpr std::size_t description_length_max = 4096; // NBD's limit for strings
 inline constexpr std::size_t path_length_max = 4096;
 inline constexpr std::size_t node_name_length_max = 255;
-inline constexpr std::uint32_t data_format = 1; // layout of the whole data directory
+inline constexpr std::size_t instance_text_length_max = 256; // of an id and of each text
+inline constexpr std::uint32_t data_format = 1;              // layout of the whole data directory
 
 // Whose data directory this is.
 struct node_record {
@@ -97,8 +100,23 @@ struct volume_record {
   friend bool operator==(const volume_record&, const volume_record&) = default;
 };
 
+// What an operator said about a compute instance, over the configuration; none: as that says.
+struct instance_record {
+  instance_id id;
+  std::optional<std::string> application;
+  std::optional<criticality> level;
+  std::optional<microseconds> read_p99; // the SLA; 0: none, whatever the configuration says
+  std::optional<std::chrono::seconds> rpo;
+  std::optional<std::string> host;
+  wall_time changed;
+  friend bool operator==(const instance_record&, const instance_record&) = default;
+};
+// invalid_argument: no id, a text too long, a duration below 0.
+result<void> check_instance(const instance_record& record);
+
 bytes encode(const node_record& record);
 bytes encode(const volume_record& record);
+bytes encode(const instance_record& record);
 bytes encode(const calendar_event& event);
 bytes encode_event_counter(event_id next);
 // corrupt, unsupported; `what` names the key or file.
@@ -106,6 +124,7 @@ result<node_record> decode_node(bytes_view stored, std::string_view what);
 result<volume_record> decode_volume(bytes_view stored, std::string_view what);
 result<calendar_event> decode_event(bytes_view stored, std::string_view what);
 result<event_id> decode_event_counter(bytes_view stored, std::string_view what);
+result<instance_record> decode_instance(bytes_view stored, std::string_view what);
 
 std::string volume_key(volume_uuid uuid);
 std::string event_key(event_id id);

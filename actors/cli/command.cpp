@@ -14,11 +14,12 @@
 
 namespace gnomon::actors::cli {
 namespace {
-constexpr std::string_view verbs[] = {"check", "status", "volume", "top",   "actors", "ask", "forecast",
-                                      "event", "record", "replay", "shell", "help",   "quit"};
+constexpr std::string_view verbs[] = {"check",  "status", "volume", "instance", "heat",  "forecast", "event", "top",
+                                      "actors", "ask",    "record", "replay",   "shell", "help",     "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
                                              "undelete", "purge", "rename", "describe", "read-only",
                                              "who",      "fence", "clear"};
+constexpr std::string_view instance_verbs[] = {"ls", "show", "set"};
 
 // A value in the project's own spelling as a CLI11 conversion: what is wrong with it is a usage error.
 template <class Value, class Parse>
@@ -52,6 +53,13 @@ result<volume_access> parse_read_only(const std::string& text) {
   if (text == "off")
     return volume_access::read_write;
   return fail(errc::invalid_argument, "expected on or off");
+}
+result<perhaps<criticality>> parse_criticality(const std::string& text) {
+  if (text == "low" || text == "normal" || text == "high")
+    return perhaps<criticality>{true, text == "low"    ? criticality::low
+                                      : text == "high" ? criticality::high
+                                                       : criticality::normal};
+  return fail(errc::invalid_argument, "expected low, normal or high");
 }
 const auto to_name = [](const std::string& text) { return parse_volume_name(text); };
 const auto to_size = [](const std::string& text) { return parse_size(text); };
@@ -108,6 +116,8 @@ struct grammar {
     event_.add_to(*app.add_subcommand("event", "what is told of the load: deployments, scaling, batch jobs"),
                   out.what);
     add_forecast();
+    add_instance_verbs(app.add_subcommand("instance", "compute instances: what they are, do and will do"));
+    add_heat();
     add_record();
     add_replay();
     if (place == parse_place::command_line)
@@ -225,6 +235,56 @@ struct grammar {
     });
   }
 
+  void add_instance_verbs(CLI::App* instance) {
+    instance->require_subcommand(1);
+    verb<instance_ls_command>(instance, "ls", "all instances, with their load");
+    const auto add_id = [](CLI::App* app, instance_id& id) {
+      app->add_option("INSTANCE", id.value, "its id, as `instance ls` shows it")->required()->type_name("");
+    };
+    add_id(verb(instance, "show", "which chunks one touches, its load now and ahead", instance_show_),
+           instance_show_.instance);
+    auto* set = instance->add_subcommand("set", "say what an instance is; goes over the configuration's words");
+    auto& change = instance_set_.change;
+    add_id(set, instance_set_.instance);
+    const auto text = [](perhaps<std::string>& into) {
+      return [&into](const std::string& value) { into = {true, value}; };
+    };
+    const auto duration = [](const std::string& value) -> result<perhaps<std::int64_t>> {
+      const auto parsed = parse_duration(value);
+      if (!parsed)
+        return tl::unexpected(parsed.error());
+      return perhaps<std::int64_t>{true, parsed->count()};
+    };
+    set->add_option_function<std::string>("--application", text(change.application), "such as postgresql")
+        ->type_name("TEXT");
+    set->add_option_function<std::string>("--host", text(change.host), "where it runs")->type_name("TEXT");
+    add(set, "--criticality", change.level, parse_criticality, "low, normal or high: whose forecasts come first",
+        "LEVEL");
+    add(set, "--read-p99", change.read_p99_us, duration, "SLA: 99% of its reads take at most this", "DURATION");
+    add(set, "--rpo", change.rpo_us, duration, "SLA: at most so much of its past may be lost", "DURATION");
+    set->add_flag("--reset", change.reset, "forget what was set before; alone: back to the configuration");
+    set->callback([this] {
+      if (instance_set_.change == instance_change{})
+        throw CLI::ValidationError("instance set: nothing to set; --help lists what can be said");
+      out.what = instance_set_;
+    });
+  }
+
+  void add_heat() {
+    auto* heat = verb(&app, "heat", "which chunks are hot and when, who touches them, what will be hot next", heat_);
+    add_volume(heat, heat_.volume);
+    add(heat, "--since", heat_.since, parse_some_duration, "how far back (as far as there is something)", "DURATION");
+    heat->add_option("--rows", heat_.rows, "of the picture (as the terminal)")
+        ->check(CLI::Range(1u, picture_rows_max))
+        ->type_name("N");
+    heat->add_option("--columns", heat_.columns, "of the picture (as the terminal)")
+        ->check(CLI::Range(1u, picture_columns_max))
+        ->type_name("N");
+    heat->add_option("--hottest", heat_.hottest, "chunks to name (8)")
+        ->check(CLI::Range(0u, hottest_chunks_max))
+        ->type_name("N");
+  }
+
   void add_record() {
     auto* record = verb(&app, "record", "write a volume's requests as a trace until Ctrl-C", record_);
     add_volume(record, record_.volume);
@@ -300,6 +360,9 @@ private:
   std::string forecast_volume_;
   instance_id forecast_instance_;
   bool forecast_node_ = false;
+  heat_command heat_;
+  instance_show_command instance_show_;
+  instance_set_command instance_set_;
   record_command record_;
   replay_command replay_;
   std::vector<std::string> ask_words_;
@@ -323,6 +386,8 @@ std::optional<std::string> unknown_verb(std::span<const std::string> words) {
       known = volume_verbs;
     } else if (words[i] == "event" && known.data() == verbs) {
       known = event_words();
+    } else if (words[i] == "instance" && known.data() == verbs) {
+      known = instance_verbs;
     } else {
       return std::nullopt;
     }
@@ -398,5 +463,6 @@ result<std::vector<std::string>> split_words(std::string_view line) {
 
 std::span<const std::string_view> verb_words() { return verbs; }
 std::span<const std::string_view> volume_words() { return volume_verbs; }
+std::span<const std::string_view> instance_words() { return instance_verbs; }
 
 } // namespace gnomon::actors::cli

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "actors/event_payloads.hpp"
+#include "actors/instance_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
@@ -102,6 +103,22 @@ struct forecast_command {
   forecast_request request;
 };
 
+struct heat_command {
+  volume_ref volume;
+  std::optional<std::chrono::microseconds> since; // nullopt: as far back as there is something to see
+  std::optional<std::uint32_t> rows, columns;     // of the picture; nullopt: what fits the terminal
+  std::optional<std::uint32_t> hottest;           // chunks named
+};
+
+struct instance_ls_command {};
+struct instance_show_command {
+  instance_id instance;
+};
+struct instance_set_command {
+  instance_id instance;
+  instance_change change;
+};
+
 struct record_command {
   volume_ref volume;
   std::string output;
@@ -136,7 +153,8 @@ using command = std::variant<check_command, status_command, actors_command, shel
                              volume_delete_command, volume_undelete_command, volume_purge_command,
                              volume_rename_command, volume_describe_command, volume_access_command,
                              volume_who_command, volume_fence_command, volume_clear_command, event_add_command,
-                             event_ls_command, event_rm_command, forecast_command, record_command, replay_command>;
+                             event_ls_command, event_rm_command, forecast_command, heat_command, instance_ls_command,
+                             instance_show_command, instance_set_command, record_command, replay_command>;
 
 struct invocation {
   node_location location;
@@ -167,5 +185,6 @@ result<std::vector<std::string>> split_words(std::string_view line);
 std::span<const std::string_view> verb_words();
 std::span<const std::string_view> volume_words();
 std::span<const std::string_view> event_words();
+std::span<const std::string_view> instance_words();
 
 } // namespace gnomon::actors::cli

@@ -14,6 +14,8 @@ const std::map<std::string_view, std::vector<std::string_view>> options{
      {"--type", "--volume", "--instance", "--application", "--everything", "--start", "--duration", "--note"}},
     {"event ls", {"--past", "--planned"}},
     {"forecast", {"--instance", "--node", "--load"}},
+    {"instance set", {"--application", "--host", "--criticality", "--read-p99", "--rpo", "--reset"}},
+    {"heat", {"--since", "--rows", "--columns", "--hottest"}},
     {"record", {"--output", "--duration"}},
     {"replay",
      {"--uri", "--to", "--volume", "--all-volumes", "--speed", "--depth", "--connections", "--wrap", "--scale",
@@ -55,6 +57,11 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
       add_matching(out.candidates, names(name_kind::volumes), partial);
     else if (last == "--start")
       add_matching(out.candidates, std::vector<std::string_view>{"now"}, partial);
+  } else if (verb == "instance") {
+    if (before.size() == 2 && before[1] != "ls")
+      add_matching(out.candidates, names(name_kind::instances), partial);
+    else if (last == "--criticality")
+      add_matching(out.candidates, std::vector<std::string_view>{"low", "normal", "high"}, partial);
   } else if (verb == "ask" && before.size() == 1) {
     add_matching(out.candidates, names(name_kind::actors), partial);
   } else if (verb == "replay" && (last == "--to" || last == "--volume")) {
@@ -64,6 +71,7 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
                  std::vector<std::string_view>{"requests", "bytes", "reads", "writes", "read-bytes", "write-bytes"},
                  partial);
   } else if ((verb == "record" || verb == "forecast") && before.size() == 1) {
+  } else if ((verb == "record" || verb == "heat") && before.size() == 1) {
     add_matching(out.candidates, names(name_kind::volumes), partial);
   } else {
     out.is_path = ((verb == "replay" || verb == "check") && before.size() == 1) || last == "--output" || last == "-o";
@@ -86,6 +94,11 @@ completion complete(std::span<const std::string> before, std::string_view partia
   } else if (partial.starts_with("-")) {
     const bool nested = before[0] == "volume" || before[0] == "event";
     add_options(out.candidates, nested ? before[0] + " " + before[1] : before[0], partial);
+  } else if (before.size() == 1 && before[0] == "instance") {
+    add_matching(out.candidates, instance_words(), partial);
+  } else if (partial.starts_with("-")) {
+    const bool in_two_words = before.size() > 1 && (before[0] == "volume" || before[0] == "instance");
+    add_options(out.candidates, in_two_words ? before[0] + " " + before[1] : before[0], partial);
   } else {
     add_arguments(out, before, partial, names);
   }

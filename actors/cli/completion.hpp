@@ -9,7 +9,7 @@
 
 namespace gnomon::actors::cli {
 
-enum class name_kind { volumes, deleted_volumes, actors, events };
+enum class name_kind { volumes, deleted_volumes, actors, instances, events };
 using name_lookup = std::function<std::vector<std::string>(name_kind)>;
 
 struct completion {

@@ -1,5 +1,6 @@
 #include "actors/cli/json_output.hpp"
 
+#include "actors/cli/instance_view.hpp"
 #include "config/calendar_json.hpp"
 #include "config/json.hpp"
 
@@ -69,6 +70,62 @@ json value_of(const event_mark& e) {
 std::string_view word_of(subject_kind kind) {
   return kind == subject_kind::volume ? "volume" : kind == subject_kind::instance ? "instance" : "node";
 }
+json value_of(const chunk_warmth& c) {
+  return {{"chunk", c.chunk.value},
+          {"kind", c.kind},
+          {"requests_per_second_now", double(c.rate_now)},
+          {"requests_per_second_half_hour", double(c.rate_half_hour)},
+          {"requests_per_second_day", double(c.rate_day)},
+          {"bytes_per_second", double(c.bytes_per_second)},
+          {"write_share", double(c.write_share)},
+          {"last_us", c.last_us}};
+}
+json value_of(const locality& l) {
+  auto chunks = json::array();
+  for (const auto chunk : l.chunks)
+    chunks.push_back(chunk.value);
+  return {{"instance", l.instance.value},
+          {"requests", double(l.requests)},
+          {"share", double(l.share)},
+          {"chunks", chunks}};
+}
+json value_of(const predicted_hot_set& s) {
+  auto chunks = json::array();
+  for (const auto& c : s.chunks)
+    chunks.push_back({{"chunk", c.chunk.value},
+                      {"expected_bytes", double(c.bytes)},
+                      {"expected_requests", double(c.requests)},
+                      {"ahead_of_stream", c.ahead_of_stream}});
+  return {{"horizon_us", s.horizon_us},
+          {"method", s.method},
+          {"recall", double(s.recall)},
+          {"windows_scored", double(s.windows_scored)},
+          {"chunks", chunks}};
+}
+json value_of(const instance_summary& i) {
+  return {{"id", i.id.value},
+          {"in_config", i.in_config},
+          {"set_by_hand", i.set_by_hand},
+          {"application", i.metadata.application},
+          {"criticality", criticality_word(i.metadata.level)},
+          {"sla", {{"read_p99_us", i.metadata.read_p99_us}, {"rpo_us", i.metadata.rpo_us}}},
+          {"host", i.metadata.host},
+          {"connections", i.connections},
+          {"requests_per_second", double(i.requests_per_second)},
+          {"bytes_per_second", double(i.bytes_per_second)},
+          {"requests_last_hour", double(i.requests_last_hour)},
+          {"bytes_last_hour", double(i.bytes_last_hour)},
+          {"volumes", i.volumes},
+          {"last_us", i.last_us}};
+}
+json value_of(const predicted_load& p) {
+  return {{"ahead_us", p.ahead_us},
+          {"requests_per_second", double(p.expected)},
+          {"low", double(p.low)},
+          {"high", double(p.high)}};
+}
+json value_of(const touched_volume& v); // below: they have lists themselves
+json value_of(const horizon_score& h);
 template <class T>
 json list_of(const std::vector<T>& values) {
   auto out = json::array();
@@ -84,6 +141,20 @@ json value_of(const horizon_score& h) {
           {"best_naive_mase", double(h.best_naive_mase)},
           {"naive_share", double(h.naive_share)},
           {"voices", list_of(h.voices)}};
+}
+json value_of(const touched_volume& v) {
+  auto chunks = json::array();
+  for (const auto& c : v.chunks)
+    chunks.push_back({{"chunk", c.chunk.value}, {"requests", double(c.requests)}, {"share", double(c.share)}});
+  return {{"name", v.name.value},
+          {"uuid", v.uuid.to_string()},
+          {"requests", double(v.requests)},
+          {"bytes", double(v.bytes)},
+          {"write_share", double(v.write_share)},
+          {"share_of_volume", double(v.share)},
+          {"chunk_count", v.chunk_count},
+          {"chunks", chunks},
+          {"hot_sets", list_of(v.hot_sets)}};
 }
 std::string print(const json& value) { return dump_json(value, json_style::pretty) + "\n"; }
 
@@ -182,6 +253,52 @@ std::string json_of(const forecast_view& v) {
                 {"events", list_of(v.events)},
                 {"fitted_us", v.fitted_us},
                 {"fit_seconds", double(v.fit_seconds)}});
+}
+std::string json_of(const heat_view& v) {
+  auto picture = json::array();
+  for (std::size_t row = 0; row < v.rows; ++row) {
+    auto line = json::array();
+    for (std::size_t i = row * v.columns; i < (row + 1) * v.columns && i < v.picture.size(); ++i)
+      line.push_back(double(v.picture[i]));
+    picture.push_back(std::move(line));
+  }
+  auto kinds = json::object();
+  for (const auto& k : v.kinds)
+    kinds[k.kind] = k.chunks;
+  return print({{"volume", v.name.value},
+                {"uuid", v.uuid.to_string()},
+                {"size_bytes", v.size.value},
+                {"chunk_bytes", v.chunk_size.value},
+                {"chunk_count", v.chunk_count},
+                {"known_chunks", v.known_chunks},
+                {"from_us", v.from_us},
+                {"to_us", v.to_us},
+                {"rows", v.rows},
+                {"columns", v.columns},
+                {"picture_requests", picture},
+                {"requests", double(v.requests)},
+                {"bytes", double(v.bytes)},
+                {"kinds", kinds},
+                {"hottest", list_of(v.hottest)},
+                {"localities", list_of(v.localities)},
+                {"hot_sets", list_of(v.hot_sets)}});
+}
+std::string json_of(const instance_summary& instance) { return print(value_of(instance)); }
+std::string json_of(const std::vector<instance_summary>& instances) { return print(list_of(instances)); }
+std::string json_of(const instance_details& d) {
+  auto out = value_of(d.summary);
+  auto allowed = json::array();
+  for (const auto& volume : d.allowed)
+    allowed.push_back(volume.value);
+  auto past = json::array();
+  for (const auto value : d.past)
+    past.push_back(double(value));
+  out.update({{"allowed_volumes", allowed},
+              {"touched_volumes", list_of(d.volumes)},
+              {"past", {{"from_us", d.from_us}, {"to_us", d.to_us}, {"requests_per_second", past}}},
+              {"predicted", list_of(d.predicted)},
+              {"why_not_predicted", d.why_not_predicted}});
+  return print(out);
 }
 std::string json_of(const parsed_settings& checked) {
   auto problems = json::array();

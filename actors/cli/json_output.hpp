@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "actors/event_payloads.hpp"
+#include "actors/instance_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 #include "config/load_settings.hpp"
@@ -26,6 +27,11 @@ std::string json_of(const event_info& event, wall_time now);
 std::string json_of(const std::vector<event_info>& events, wall_time now);
 // Loads are per second; a past slot that was not observed is null.
 std::string json_of(const forecast_view& view);
+// The picture is a list of rows, each a list of requests per column.
+std::string json_of(const heat_view& view);
+std::string json_of(const instance_summary& instance);
+std::string json_of(const std::vector<instance_summary>& instances);
+std::string json_of(const instance_details& instance);
 std::string json_of(const parsed_settings& checked);
 // {"actor": …, "answer": …}
 std::string json_of_answer(std::string_view actor, std::string_view answer);

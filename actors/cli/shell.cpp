@@ -32,10 +32,12 @@ std::vector<std::string> names_at(node_access& access, name_kind kind) {
   const auto node = access.get();
   if (!node)
     return names;
-  if (kind == name_kind::actors) {
+  if (kind == name_kind::actors || kind == name_kind::instances) {
+    const std::string_view prefix = kind == name_kind::instances ? "instance/" : ""; // each has a profile actor
     if (const auto actors = (*node)->actors())
       for (const auto& actor : *actors)
-        names.push_back(actor.name);
+        if (actor.name.starts_with(prefix))
+          names.push_back(actor.name.substr(prefix.size()));
     return names;
   }
   if (kind == name_kind::events) {

@@ -3,6 +3,8 @@
 
 #include <set>
 
+#include <future>
+
 #include <boost/test/unit_test.hpp>
 
 #include "store/event_book.hpp"

@@ -256,6 +256,46 @@ template <>
 fit_completion sample() {
   return {42};
 }
+template <>
+instance_change sample() {
+  return {true,         {true, "postgresql"}, {true, odd_text()}, {true, criticality::high},
+          {true, 2000}, {true, 3'600'000'000}};
+}
+template <>
+instance_summary sample() {
+  return {instance_id{"web-1"},
+          true,
+          true,
+          {"postgresql", criticality::low, 2000, 3'600'000'000, "rack 7"},
+          3,
+          1.5,
+          4096.5,
+          100,
+          1e6,
+          2,
+          77};
+}
+template <>
+std::vector<instance_summary> sample() {
+  return {sample<instance_summary>(), {}};
+}
+template <>
+instance_details sample() {
+  instance_details out;
+  out.summary = sample<instance_summary>(), out.allowed = {volume_name{"db"}};
+  out.volumes = {{volume_name{"db"},
+                  some_uuid(),
+                  10,
+                  4096,
+                  0.5,
+                  0.75,
+                  3,
+                  {{chunk_index{5}, 9, 0.9}},
+                  {{300'000'000, "learned", 0.9, 17, {{chunk_index{5}, 1e6, 250, true}}}}}};
+  out.from_us = 1, out.to_us = 2, out.past = {0.0, 1.5};
+  out.predicted = {{300'000'000, 10.5, 8.5, 12.5}}, out.why_not_predicted = "no";
+  return out;
+}
 
 template <>
 event_id sample() {
