@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "actors/cli/command_learning.hpp"
 #include "actors/cli/event_grammar.hpp"
 #include "config/names.hpp"
 #include "config/text.hpp"
@@ -14,8 +15,9 @@
 
 namespace gnomon::actors::cli {
 namespace {
-constexpr std::string_view verbs[] = {"check",  "status", "volume", "instance", "heat",  "forecast", "event", "top",
-                                      "actors", "ask",    "record", "replay",   "shell", "help",     "quit"};
+constexpr std::string_view verbs[] = {"check",    "status", "volume", "instance", "heat",   "forecast",
+                                      "event",    "top",    "actors", "ask",      "record", "replay",
+                                      "simulate", "shell",  "help",   "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
                                              "undelete", "purge", "rename", "describe", "read-only",
                                              "who",      "fence", "clear"};
@@ -120,6 +122,7 @@ struct grammar {
     add_heat();
     add_record();
     add_replay();
+    add_simulate(app, simulate_, [this] { out.what = simulate_; });
     if (place == parse_place::command_line)
       verb<shell_command>(&app, "shell", "interactive: all of this, with completion and history");
   }
@@ -365,6 +368,7 @@ private:
   instance_set_command instance_set_;
   record_command record_;
   replay_command replay_;
+  simulate_command simulate_;
   std::vector<std::string> ask_words_;
   bool reference_ = false, schema_ = false, deleted_ = false, all_ = false, direct_ = false, yes_ = false;
   bool wrap_ = false, scale_ = false;

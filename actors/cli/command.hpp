@@ -148,13 +148,27 @@ struct replay_command {
   std::optional<std::chrono::microseconds> duration;
 };
 
-using command = std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
-                             volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
-                             volume_delete_command, volume_undelete_command, volume_purge_command,
-                             volume_rename_command, volume_describe_command, volume_access_command,
-                             volume_who_command, volume_fence_command, volume_clear_command, event_add_command,
-                             event_ls_command, event_rm_command, forecast_command, heat_command, instance_ls_command,
-                             instance_show_command, instance_set_command, record_command, replay_command>;
+// What a node would have predicted, had it seen this trace.
+struct simulate_command {
+  std::string trace;
+  std::string volume; // only these records; empty: every volume, each by itself
+  std::vector<std::chrono::microseconds> horizons{std::chrono::minutes(5), std::chrono::minutes(30),
+                                                  std::chrono::hours(2)};
+  std::vector<std::size_t> set_sizes{8, 32};
+  std::chrono::microseconds forecast_every{std::chrono::minutes(30)}; // 0: at every slot
+  std::chrono::microseconds score_after{0};                           // nothing is scored before
+  byte_count size;       // of every volume; 0: the farthest request's end
+  byte_count chunk_size; // 0: the default of a volume of that size
+};
+
+using command =
+    std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
+                 volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
+                 volume_delete_command, volume_undelete_command, volume_purge_command, volume_rename_command,
+                 volume_describe_command, volume_access_command, volume_who_command, volume_fence_command,
+                 volume_clear_command, event_add_command, event_ls_command, event_rm_command, forecast_command,
+                 heat_command, instance_ls_command, instance_show_command, instance_set_command, record_command,
+                 replay_command, simulate_command>;
 
 struct invocation {
   node_location location;

@@ -20,6 +20,8 @@ const std::map<std::string_view, std::vector<std::string_view>> options{
     {"replay",
      {"--uri", "--to", "--volume", "--all-volumes", "--speed", "--depth", "--connections", "--wrap", "--scale",
       "--verify", "--reads-only", "--limit", "--duration"}},
+    {"simulate",
+     {"--volume", "--horizons", "--set-sizes", "--forecast-every", "--score-after", "--size", "--chunk-size"}},
     {"volume ls", {"--deleted", "--all"}},
     {"volume create", {"--description", "--path", "--direct", "--read-only", "--shared"}},
     {"volume undelete", {"--as"}},
@@ -74,7 +76,8 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
   } else if ((verb == "record" || verb == "heat") && before.size() == 1) {
     add_matching(out.candidates, names(name_kind::volumes), partial);
   } else {
-    out.is_path = ((verb == "replay" || verb == "check") && before.size() == 1) || last == "--output" || last == "-o";
+    out.is_path = ((verb == "replay" || verb == "simulate" || verb == "check") && before.size() == 1) ||
+                  last == "--output" || last == "-o";
   }
 }
 } // namespace

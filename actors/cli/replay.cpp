@@ -5,34 +5,13 @@
 #include <sys/prctl.h>
 
 #include "actors/cli/nbd_target.hpp"
+#include "actors/cli/progress_display.hpp"
 #include "actors/cli/replay_report.hpp"
 #include "actors/cli/run.hpp"
 
 namespace gnomon::actors::cli {
 namespace {
 constexpr std::uint64_t read_back_bytes_max = 1u << 20;
-
-// One line on standard error that is drawn over, where that is a terminal; else nothing.
-class progress_display {
-public:
-  progress_display(streams& io) : io_(io) {}
-  ~progress_display() { clear(); }
-  void show(const std::string& line) {
-    if (!io_.err_is_terminal)
-      return;
-    io_.err << "\r" << line << "\033[K" << std::flush;
-    shown_ = true;
-  }
-  void clear() {
-    if (shown_)
-      io_.err << "\r\033[K" << std::flush;
-    shown_ = false;
-  }
-
-private:
-  streams& io_;
-  bool shown_ = false;
-};
 
 result<std::string> target_of(const replay_command& wanted, const trace_survey& survey, node_access& access) {
   if (!wanted.uri.empty())
