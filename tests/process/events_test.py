@@ -115,7 +115,7 @@ class told_events(suite.OneNode, unittest.TestCase):
             status, answer, _ = call(self.node, "POST", "/v1/events", body)
             self.assertEqual(status, 400, body[:80])
             self.assertTrue(answer["errors"][0]["message"])
-        for query in ("?from=yesterday", "?until=now", "?target=db", "?from=now&from=now", "?from=in%202h&to=now"):
+        for query in ("?from=yesterday", "?until=now", "?target=db", "?from=now&from=1h%20ago", "?from=in%202h&to=now"):
             self.assertEqual(call(self.node, "GET", "/v1/events" + query)[0], 400, query)
         for number in ("x", "-1", "1e3", "99999999999999999999999", "1%00", "1%0a", "1/2"):
             self.assertEqual(call(self.node, "DELETE", f"/v1/events/{number}")[0], 400, number)
@@ -157,7 +157,7 @@ class told_events(suite.OneNode, unittest.TestCase):
                 body[at:at + random.randrange(3)] = random.randbytes(random.randrange(3))
             status = call(self.node, "POST", "/v1/events", bytes(body))[0]
             self.assertIn(status, (201, 400))
-        for _ in range(100):
+        for _ in range(30):
             raw(self.node, random.randbytes(random.randrange(1, 400)) + b"\r\n\r\n")
         for event in self.node.cli_json("event", "ls"):
             self.assertTrue(0 < len(event["type"].encode()) <= 64)
@@ -219,6 +219,27 @@ class lasting(unittest.TestCase):
         self.assertFalse(removed & set(ids(served)))
         self.assertGreater(call(served, "POST", "/v1/events", GOOD)[1]["events"][0]["id"], max(ever))
         self.assertEqual(twice, [])
+        self.assertEqual(served.stop(), 0)
+
+    def test_a_full_calendar_forgets_what_is_past_and_refuses_what_it_would_have_to_forget_else(self):
+        served = node.Node({"db": 8 * node.MiB}).start()
+        past = dict(GOOD, start="2h ago")
+        first = call(served, "POST", "/v1/events", [past] * 5 + [GOOD] * 995)[1]["events"]
+        for _ in range(9):
+            self.assertEqual(call(served, "POST", "/v1/events", [GOOD] * 1000)[0], 201)
+        self.assertEqual(len(served.cli_json("event", "ls")), 10_000)
+        status, answer, _ = call(served, "POST", "/v1/events", [GOOD] * 3)
+        self.assertEqual((status, answer["forgotten"]), (201, 3))
+        left = set(ids(served))
+        self.assertEqual(len(left), 10_000)
+        self.assertTrue({event["id"] for event in first[5:]} <= left)
+        self.assertEqual(call(served, "POST", "/v1/events", [GOOD] * 3)[0], 409)
+        told = served.cli("event", "add", "--type", "x", "--everything", "--start", "now", "--duration", "1h")
+        self.assertIn("1 oldest past event", told.stdout)
+        self.assertEqual(set(ids(served)) & {event["id"] for event in first[:5]}, {first[4]["id"]})
+        self.assertEqual(served.stop(), 0)
+        served.start()
+        self.assertEqual(len(ids(served)), 10_000)
         self.assertEqual(served.stop(), 0)
 
 
