@@ -29,6 +29,7 @@ void answer_health(const node_context& node, httplib::Response& response) {
 }
 
 constexpr std::string_view events_path = "/v1/events";
+constexpr std::size_t event_id_length_max = 64; // of what stands in its place
 
 void give(const http_answer& answer, httplib::Response& response) {
   response.status = answer.status;
@@ -49,9 +50,10 @@ std::string_view methods_of(std::string_view path) {
     return "GET, HEAD";
   if (path == events_path)
     return "GET, HEAD, POST";
-  if (path.size() > events_path.size() + 1 && path.starts_with(events_path) && path[events_path.size()] == '/')
-    return "DELETE";
-  return {};
+  if (!path.starts_with(events_path) || path[events_path.size()] != '/')
+    return {};
+  const auto id_length = path.size() - events_path.size() - 1;
+  return id_length > 0 && id_length <= event_id_length_max ? "DELETE" : "";
 }
 
 bool allows(std::string_view methods, std::string_view method) {
@@ -113,7 +115,7 @@ void serve_events(httplib::Server& server, admin_events& events) {
       give(events.add(*body), response);
   });
   server.Delete(
-      std::string(events_path) + "/(.+)",
+      std::string(events_path) + "/([\\s\\S]+)",
       [&events](const httplib::Request& request, httplib::Response& response, const httplib::ContentReader& reader) {
         if (read_body(request, reader, events_body_bytes_max, response))
           give(events.remove(std::string_view(request.path).substr(events_path.size() + 1)), response);

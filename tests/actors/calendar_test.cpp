@@ -1,6 +1,7 @@
 // The calendar actor: commits before it answers, pages its lists, never loses what waits when it dies.
 #include "actors/calendar.hpp"
 
+#include <future>
 #include <set>
 
 #include <future>
