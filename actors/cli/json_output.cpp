@@ -68,6 +68,7 @@ json value_of(const event_mark& e) {
 std::string_view word_of(subject_kind kind) {
   return kind == subject_kind::volume ? "volume" : kind == subject_kind::instance ? "instance" : "node";
 }
+json value_of(const horizon_score& h); // below: it has a list itself
 template <class T>
 json list_of(const std::vector<T>& values) {
   auto out = json::array();
