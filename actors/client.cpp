@@ -106,6 +106,12 @@ result<volume_summary> client::purge(const volume_ref& ref) {
 result<volume_summary> client::rename(const volume_ref& ref, const volume_name& new_name) {
   return impl_->request<volume_summary>(timeout::catalogue, atom::rename_v, ref, new_name);
 }
+result<volume_summary> client::describe(const volume_ref& ref, const std::string& description) {
+  return impl_->request<volume_summary>(timeout::catalogue, atom::describe_v, ref, description);
+}
+result<volume_summary> client::set_access(const volume_ref& ref, volume_access access) {
+  return impl_->request<volume_summary>(timeout::volume_change, atom::access_v, ref, access);
+}
 result<std::vector<connection_info>> client::who(const volume_ref& ref) {
   return impl_->request<std::vector<connection_info>>(timeout::query, atom::who_v, ref);
 }
@@ -130,6 +136,26 @@ result<heat_view> client::heat(const volume_ref& ref, const heat_request& reques
 }
 result<forecast_view> client::forecast(const forecast_request& request) {
   return impl_->request<forecast_view>(timeout::picture, atom::forecast_v, request);
+}
+
+result<events_added> client::add_events(const event_batch& batch) {
+  return impl_->request<events_added>(timeout::catalogue, atom::add_v, batch);
+}
+result<std::vector<event_info>> client::list_events(event_query query) {
+  std::vector<event_info> all;
+  while (true) {
+    auto page = impl_->request<event_page>(timeout::query, atom::list_v, query);
+    if (!page)
+      return tl::unexpected(page.error());
+    all.insert(all.end(), page->events.begin(), page->events.end());
+    if (!page->more || page->events.empty())
+      return all;
+    query.after_start_us = all.back().told.start_us;
+    query.after_id = all.back().id;
+  }
+}
+result<event_info> client::remove_event(event_id id) {
+  return impl_->request<event_info>(timeout::catalogue, atom::remove_v, id);
 }
 
 std::string control_socket_path(const std::string& data_dir) { return data_dir + "/" + control_socket_name; }

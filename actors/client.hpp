@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/event_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
@@ -32,6 +33,8 @@ public:
   result<volume_summary> undelete(const volume_ref& ref, const volume_name& new_name);
   result<volume_summary> purge(const volume_ref& ref);
   result<volume_summary> rename(const volume_ref& ref, const volume_name& new_name);
+  result<volume_summary> describe(const volume_ref& ref, const std::string& description);
+  result<volume_summary> set_access(const volume_ref& ref, volume_access access);
   result<std::vector<connection_info>> who(const volume_ref& ref);
   result<std::vector<connection_info>> fence(const volume_ref& ref, const instance_id& instance);
   result<volume_summary> clear(const volume_ref& ref);
@@ -42,6 +45,11 @@ public:
 
   result<heat_view> heat(const volume_ref& ref, const heat_request& request);
   result<forecast_view> forecast(const forecast_request& request);
+
+  result<events_added> add_events(const event_batch& batch);
+  // All of them: page by page, so that those told or removed meanwhile may be among them or not.
+  result<std::vector<event_info>> list_events(event_query query);
+  result<event_info> remove_event(event_id id);
 
   // After `unavailable`: shakes hands again, for long-lived users (shell, top) that outlive a control actor or a
   // node.

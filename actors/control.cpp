@@ -161,6 +161,12 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
       [state](atom::rename a, const volume_ref& ref, const volume_name& n) {
         return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, n);
       },
+      [state](atom::describe a, const volume_ref& ref, const std::string& text) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, text);
+      },
+      [state](atom::access a, const volume_ref& ref, volume_access access) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, access);
+      },
       [state](atom::who a, const volume_ref& ref) {
         return state->pass_on<registry_actor, std::vector<connection_info>>(registry_name, a, ref);
       },
@@ -184,6 +190,15 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
         if (!record)
           return to_caf(record.error());
         return state->pass_on<pattern_actor, heat_view>(pattern_actor_name(record->name).c_str(), a, request);
+      },
+      [state](atom::add a, const event_batch& batch) {
+        return state->pass_on<calendar_actor, events_added>(calendar_name, a, batch, event_source::cli);
+      },
+      [state](atom::list a, const event_query& query) {
+        return state->pass_on<calendar_actor, event_page>(calendar_name, a, query);
+      },
+      [state](atom::remove a, event_id id) {
+        return state->pass_on<calendar_actor, event_info>(calendar_name, a, id);
       },
       [state](atom::forecast a, const forecast_request& request) -> caf::result<forecast_view> {
         if (request.kind != subject_kind::volume)

@@ -6,6 +6,7 @@
 #include <caf/send.hpp>
 
 #include "actors/admin_door.hpp"
+#include "actors/calendar.hpp"
 #include "actors/client.hpp"
 #include "actors/control.hpp"
 #include "actors/error_message.hpp"
@@ -26,6 +27,7 @@
 #include "config/settings_changes.hpp"
 #include "store/catalogue.hpp"
 #include "store/data_directory.hpp"
+#include "store/event_book.hpp"
 #include "store/history.hpp"
 
 namespace gnomon::actors {
@@ -37,6 +39,7 @@ struct node::parts {
   std::unique_ptr<store::data_directory> directory;
   std::unique_ptr<store::environment> meta;
   std::unique_ptr<store::catalogue> catalogue;
+  std::unique_ptr<store::event_book> event_book;
   std::unique_ptr<store::history> history;
   std::unique_ptr<fit_pool> fits;
   std::unique_ptr<io::engine> engine;
@@ -99,6 +102,16 @@ result<void> node::open_store() {
     return tl::unexpected(catalogue.error());
   p.catalogue = std::move(*catalogue);
   p.context.catalogue = p.catalogue.get();
+  store::event_book_opening told;
+  auto book = store::event_book::open(
+      {.meta = p.meta.get(),
+       .clock = p.context.clock,
+       .changed = [context = &p.context](const store::event_list& events) { context->set_events(events); }},
+      &told);
+  if (!book)
+    return tl::unexpected(book.error());
+  p.event_book = std::move(*book);
+  p.context.event_book = p.event_book.get();
 
   auto facts = *p.context.facts();
   if (auto opened = open_history(); !opened) {
@@ -110,6 +123,12 @@ result<void> node::open_store() {
     log::error("{}", problem.text);
     facts.problems.push_back(problem.text);
   }
+  for (const auto& problem : told.problems) {
+    log::error("{}", problem);
+    facts.problems.push_back(problem);
+  }
+  if (told.problems_unlisted > 0)
+    log::error("{} more told events cannot be read", told.problems_unlisted);
   log::info("data directory {}: {} volumes, {} deleted; the node before ended: {}", wanted->data_dir, opening.volumes,
             opening.deleted, facts.previous_stop);
   if (opening.records_recovered > 0)
@@ -176,6 +195,7 @@ result<void> node::start_actors() {
   add(events_name, root_name, [context](caf::actor_system& s) { return spawn_events(s, context); });
   add(telemetry_name, root_name, [context](caf::actor_system& s) { return spawn_telemetry(s, context); });
   add(recorder_name, root_name, [context](caf::actor_system& s) { return spawn_recorder(s, context); });
+  add(calendar_name, root_name, [context](caf::actor_system& s) { return spawn_calendar(s, context); });
   add(patterns_name, root_name, [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, patterns_name); });
   add(forecasters_name, root_name,
       [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, forecasters_name); });
@@ -239,7 +259,7 @@ result<void> node::open_doors() {
   if (facts.nbd.empty())
     log::warning("no NBD listener is configured: nobody can attach a volume");
   if (wanted->admin.listen) {
-    auto admin = admin_door::open(p.context, *wanted->admin.listen);
+    auto admin = admin_door::open(p.context, *p.system, *wanted->admin.listen);
     if (!admin)
       return tl::unexpected(admin.error());
     p.admin = std::move(*admin);

@@ -14,6 +14,7 @@
 #include "actors/payloads.hpp"
 #include "actors/recordings.hpp"
 #include "actors/supervision_tree.hpp"
+#include "config/calendar.hpp"
 #include "config/clock.hpp"
 #include "config/settings.hpp"
 
@@ -22,8 +23,9 @@ class engine;
 }
 namespace gnomon::store {
 class catalogue;
+class event_book;
 class history;
-}
+} // namespace gnomon::store
 
 namespace gnomon::actors {
 
@@ -36,6 +38,7 @@ inline constexpr const char* telemetry_name = "telemetry";
 inline constexpr const char* events_name = "events";
 inline constexpr const char* recorder_name = "recorder";
 inline constexpr const char* control_name = "control";
+inline constexpr const char* calendar_name = "calendar";
 inline constexpr const char* observer_name = "observer";
 inline constexpr const char* patterns_name = "patterns";
 inline constexpr const char* forecasters_name = "forecasters";
@@ -61,6 +64,7 @@ public:
 
   io::engine* engine = nullptr;
   store::catalogue* catalogue = nullptr;
+  store::event_book* event_book = nullptr;
   store::history* history = nullptr; // none: it could not be opened; nothing is learned, everything else works
   fit_pool* fits = nullptr;
   local_door* door = nullptr; // none: no control socket (--nbd-stdio, tests)
@@ -85,6 +89,9 @@ public:
   void set_rates(telemetry_snapshot s) { assign(rates_, std::make_shared<const telemetry_snapshot>(std::move(s))); }
   std::shared_ptr<const node_facts> facts() const { return locked(facts_); }
   void set_facts(node_facts f) { assign(facts_, std::make_shared<const node_facts>(std::move(f))); }
+  // The told events, past and planned, by start and id; never null. The book sets it, after each change.
+  std::shared_ptr<const std::vector<calendar_event>> events() const { return locked(events_); }
+  void set_events(std::shared_ptr<const std::vector<calendar_event>> e) { assign(events_, std::move(e)); }
   // Why volumes of the config are not as the config says; replaced by each apply.
   std::shared_ptr<const std::vector<std::string>> refused() const { return locked(refused_); }
   void set_refused(std::vector<std::string> r) {
@@ -109,6 +116,7 @@ private:
       std::make_shared<const std::unordered_set<volume_name>>();
   std::shared_ptr<const telemetry_snapshot> rates_;
   std::shared_ptr<const node_facts> facts_ = std::make_shared<const node_facts>();
+  std::shared_ptr<const std::vector<calendar_event>> events_ = std::make_shared<const std::vector<calendar_event>>();
   std::shared_ptr<const std::vector<std::string>> refused_ = std::make_shared<const std::vector<std::string>>();
 };
 

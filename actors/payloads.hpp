@@ -109,6 +109,8 @@ auto inspect(Inspector& f, volume_ref& x) {
   return f(caf::meta::type_name("volume_ref"), x.text);
 }
 
+enum class volume_access : std::uint8_t { read_write, read_only };
+
 enum class list_filter : std::uint8_t { present, deleted, all };
 
 enum class volume_state : std::uint8_t {

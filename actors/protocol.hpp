@@ -9,6 +9,7 @@
 #include <caf/type_id.hpp>
 #include <caf/typed_actor.hpp>
 
+#include "actors/event_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
@@ -33,6 +34,8 @@ GNOMON_ATOM(purge)
 GNOMON_ATOM(rename)
 GNOMON_ATOM(who)
 GNOMON_ATOM(fence)
+GNOMON_ATOM(describe)
+GNOMON_ATOM(access)
 GNOMON_ATOM(clear)
 GNOMON_ATOM(apply)
 GNOMON_ATOM(failed)
@@ -53,6 +56,8 @@ GNOMON_ATOM(heat)
 GNOMON_ATOM(forecast)
 GNOMON_ATOM(fitted)
 GNOMON_ATOM(reload)
+GNOMON_ATOM(add)
+GNOMON_ATOM(remove)
 #undef GNOMON_ATOM
 
 namespace gnomon::actors {
@@ -64,8 +69,8 @@ using std::chrono::seconds;
 inline constexpr seconds report{2};          // report, ask: answered from memory
 inline constexpr seconds query{5};           // status, list, show, who, top, actors
 inline constexpr seconds volume_io{60};      // read, write, flush, trim, zero: as long as a slow disk may take
-inline constexpr seconds catalogue{30};      // rename, clear, failed: one LMDB commit
-inline constexpr seconds volume_change{120}; // create, resize, erase, undelete, fence: drains I/O, syncs files
+inline constexpr seconds catalogue{30};      // rename, describe, clear, failed, add, remove: one LMDB commit
+inline constexpr seconds volume_change{120}; // create, resize, erase, undelete, access, fence: drains I/O
 inline constexpr seconds apply{600};         // apply: all volumes of a config, with their files
 inline constexpr seconds picture{60};        // heat, forecast: reads weeks of history, fits, on busy fit threads
 inline constexpr seconds record_next{10};    // next: waits up to record_wait for the first record
@@ -133,6 +138,11 @@ using registry_actor = supervised_actor::extend<
     // Removes a deleted volume and its data for good, now.
     caf::replies_to<atom::purge, volume_ref>::with<volume_summary>,
     caf::replies_to<atom::rename, volume_ref, volume_name>::with<volume_summary>,
+    // What people and clients are told about it. invalid_argument: longer than NBD carries.
+    caf::replies_to<atom::describe, volume_ref, std::string>::with<volume_summary>,
+    // Read-only: writes that come from now on fail with EPERM, connections stay. Writable again: likewise, unless it
+    // was served read-only from the start; then it is opened again and its connections end.
+    caf::replies_to<atom::access, volume_ref, volume_access>::with<volume_summary>,
     // Open connections on it.
     caf::replies_to<atom::who, volume_ref>::with<std::vector<connection_info>>,
     // Ends the connections of one instance (empty: of all), drains their I/O. The reply: the connections there were.
@@ -175,10 +185,9 @@ using recorder_actor = supervised_actor::extend<
 
 // Once a second: takes what the rings have counted and hands it to the pattern actors of the volumes that were
 // touched. Costs an idle volume nothing.
-using observer_actor = supervised_actor::extend<
-    caf::reacts_to<atom::tick>,
-    // The engine has counted. From its thread.
-    caf::reacts_to<atom::drain>>;
+using observer_actor = supervised_actor::extend<caf::reacts_to<atom::tick>,
+                                                // The engine has counted. From its thread.
+                                                caf::reacts_to<atom::drain>>;
 
 // What is known of one volume's accesses: rolls them up into the history, keeps heat map and hot sets.
 using pattern_actor = supervised_actor::extend<
@@ -187,8 +196,7 @@ using pattern_actor = supervised_actor::extend<
     // Time has passed: close what is over. From the observer, for volumes touched a moment ago.
     caf::reacts_to<atom::tick>,
     // The history holds more than this actor has seen (an import): learn it all again.
-    caf::reacts_to<atom::reload>,
-    caf::replies_to<atom::heat, heat_request>::with<heat_view>,
+    caf::reacts_to<atom::reload>, caf::replies_to<atom::heat, heat_request>::with<heat_view>,
     // A job on the fit threads is done.
     caf::reacts_to<atom::fitted, fit_completion>>;
 
@@ -198,6 +206,21 @@ using forecaster_actor = supervised_actor::extend<
     caf::replies_to<atom::forecast, forecast_request>::with<forecast_view>,
     // There is new load: fit again when it is time. From the observer.
     caf::reacts_to<atom::tick>, caf::reacts_to<atom::fitted, fit_completion>>;
+
+// --- told events
+// --------------------------------------------------------------------------------------------------------
+
+// Deployments, scaling actions, batch jobs: what is told about the load, past or planned. Whoever only reads them
+// takes node_context::events() instead.
+using calendar_actor = supervised_actor::extend<
+    // All are kept or none; answered once they survive a crash. invalid_argument; limit_reached: full of events that
+    // are not past; busy: too many changes wait.
+    caf::replies_to<atom::add, event_batch, event_source>::with<events_added>,
+    caf::replies_to<atom::list, event_query>::with<event_page>,
+    // not_found.
+    caf::replies_to<atom::remove, event_id>::with<event_info>,
+    // A change is committed or refused. From the book's writer thread.
+    caf::reacts_to<atom::completed, event_completion>>;
 
 // --- the local control door
 // -------------------------------------------------------------------------------------------
@@ -222,6 +245,8 @@ using control_actor = supervised_actor::extend<
     caf::replies_to<atom::undelete, volume_ref, volume_name>::with<volume_summary>,
     caf::replies_to<atom::purge, volume_ref>::with<volume_summary>,
     caf::replies_to<atom::rename, volume_ref, volume_name>::with<volume_summary>,
+    caf::replies_to<atom::describe, volume_ref, std::string>::with<volume_summary>,
+    caf::replies_to<atom::access, volume_ref, volume_access>::with<volume_summary>,
     caf::replies_to<atom::who, volume_ref>::with<std::vector<connection_info>>,
     caf::replies_to<atom::fence, volume_ref, instance_id>::with<std::vector<connection_info>>,
     caf::replies_to<atom::clear, volume_ref>::with<volume_summary>,
@@ -231,7 +256,11 @@ using control_actor = supervised_actor::extend<
     caf::replies_to<atom::stop, recording_number>::with<record_batch>,
     // As at the volume's pattern actor and forecaster.
     caf::replies_to<atom::heat, volume_ref, heat_request>::with<heat_view>,
-    caf::replies_to<atom::forecast, forecast_request>::with<forecast_view>>;
+    caf::replies_to<atom::forecast, forecast_request>::with<forecast_view>,
+    // As at the calendar; told by the command line.
+    caf::replies_to<atom::add, event_batch>::with<events_added>,
+    caf::replies_to<atom::list, event_query>::with<event_page>,
+    caf::replies_to<atom::remove, event_id>::with<event_info>>;
 
 } // namespace gnomon::actors
 
@@ -253,6 +282,7 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::io_completion))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::step_completion))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_ref))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::list_filter))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_access))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_summary))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_details))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_request))
@@ -274,4 +304,12 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::heat_view))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::forecast_request))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::forecast_view))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::fit_completion))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::event_id))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::event_source))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::event_batch))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::event_info))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::events_added))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::event_query))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::event_page))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::event_completion))
 CAF_END_TYPE_ID_BLOCK(gnomon)

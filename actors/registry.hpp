@@ -54,20 +54,23 @@ struct registry_state {
   caf::result<std::vector<connection_info>> who(const volume_ref& ref) const;
   caf::result<std::string> ask(const std::string& message);
 
-  // --- changes
+  // --- changes (registry_changes.cpp)
   caf::result<volume_summary> create(const volume_request& request);
   caf::result<resize_report> resize(const volume_ref& ref, byte_count size);
   caf::result<volume_summary> erase(const volume_ref& ref);
   caf::result<volume_summary> undelete(const volume_ref& ref, const volume_name& new_name);
   caf::result<volume_summary> purge(const volume_ref& ref);
   caf::result<volume_summary> rename(const volume_ref& ref, const volume_name& new_name);
+  caf::result<volume_summary> describe(const volume_ref& ref, const std::string& description);
+  caf::result<volume_summary> set_access(const volume_ref& ref, volume_access access);
+  caf::result<volume_summary> update(const volume_ref& ref, store::volume_changes changes);
   caf::result<volume_summary> clear(const volume_ref& ref);
   caf::result<std::vector<connection_info>> fence(const volume_ref& ref, const instance_id& instance);
   caf::result<atom::ok> failed(volume_uuid uuid, int os_errno);
   caf::result<apply_report> apply(); // registry_apply.cpp
   void tick();
 
-  // --- the machinery
+  // --- the machinery (registry_steps.cpp)
   // Starts an asynchronous step; `then` gets its outcome in the actor.
   void run(const launch& step, continuation then);
   // Runs all steps, at most apply_window at once; `each` gets the outcome of each, `then` comes last.
@@ -77,7 +80,8 @@ struct registry_state {
   // The live record, if the volume is wanted.
   std::optional<store::volume_record> wanted(volume_uuid uuid) const;
   // A volume of the config is changed there: here it would come back with the next start. invalid_argument.
-  result<void> check_not_configured(const store::volume_record& record, std::string_view what) const;
+  // `instead`: what to do about it.
+  result<void> check_not_configured(const store::volume_record& record, std::string_view instead) const;
   // Step by step until record and data plane agree.
   void bring_in_line(volume_uuid uuid, continuation then, unsigned steps_left = steps_per_change_max);
   launch step_for(volume_step step, volume_uuid uuid, const std::optional<store::volume_record>& record);

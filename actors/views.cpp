@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "config/text.hpp"
+
 namespace gnomon::actors {
 
 volume_summary summary_of(const store::volume_record& record, const std::optional<io::volume_status>& status,
@@ -119,6 +121,26 @@ std::string to_text(const volume_details& volume) {
   return out;
 }
 
+// Which volumes there are to be called by `wrong`, in words.
+static error no_such_volume(const store::catalogue& catalogue, const std::string& wrong, list_filter where) {
+  std::vector<store::volume_record> records;
+  if (where != list_filter::deleted)
+    records = catalogue.list();
+  if (where != list_filter::present)
+    for (auto& record : catalogue.list_deleted())
+      records.push_back(std::move(record));
+  std::vector<std::string_view> names;
+  for (const auto& record : records)
+    names.push_back(record.name.value);
+  const bool deleted = where == list_filter::deleted;
+  std::string text = fmt::format("there is no {}volume {}", deleted ? "deleted " : "", quote(wrong));
+  if (deleted && catalogue.find(volume_name{wrong}))
+    text += fmt::format(": {} is not deleted", wrong);
+  else if (const auto meant = nearest(wrong, names); !meant.empty())
+    text += fmt::format("; did you mean {}?", meant);
+  return {errc::not_found, std::move(text), 0};
+}
+
 result<store::volume_record> resolve(const store::catalogue& catalogue, const volume_ref& ref, list_filter where) {
   if (ref.text.empty())
     return fail(errc::invalid_argument, "a volume's name or uuid is expected");
@@ -147,9 +169,8 @@ result<store::volume_record> resolve(const store::catalogue& catalogue, const vo
     }
     if (match)
       return *match;
-    return fail(errc::not_found, fmt::format("there is no deleted volume {}", ref.text));
   }
-  return fail(errc::not_found, fmt::format("there is no volume {}", ref.text));
+  return tl::unexpected(no_such_volume(catalogue, ref.text, where));
 }
 
 } // namespace gnomon::actors

@@ -23,6 +23,8 @@ std::string_view to_string(volume_step step) noexcept {
     return "rename";
   case volume_step::set_read_only:
     return "set read-only";
+  case volume_step::set_description:
+    return "describe";
   }
   return "unknown";
 }
@@ -41,8 +43,12 @@ volume_step next_step(const std::optional<store::volume_record>& record,
     return volume_step::resize;
   if (record->name != status->spec.name)
     return volume_step::rename;
+  if (!record->read_only && status->opened_read_only)
+    return volume_step::close;
   if (record->read_only != status->spec.read_only)
     return volume_step::set_read_only;
+  if (record->description != status->spec.description)
+    return volume_step::set_description;
   return volume_step::none;
 }
 

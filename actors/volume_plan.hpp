@@ -18,10 +18,11 @@ enum class volume_step {
   none,         // they agree
   mark_unclean, // before it is opened, durably: a crash from now on is one
   open,
-  close, // deleted, not wanted any more, or unknown to the catalogue
+  close, // deleted, not wanted any more, unknown to the catalogue; or to be opened again, for writing
   resize,
   rename,
   set_read_only,
+  set_description,
 };
 std::string_view to_string(volume_step step) noexcept;
 

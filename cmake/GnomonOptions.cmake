@@ -47,10 +47,10 @@ function(gnomon_library name)
   target_link_libraries(gnomon_${name} PUBLIC ${arg_LINK} Threads::Threads)
 endfunction()
 
-# gnomon_test_suite(FOLDER [LINK libs...]): one Boost.Test executable from tests/FOLDER/*.cpp, one CTest entry per file
+# gnomon_test_suite(FOLDER [LINK libs...] [HEADERS headers to precompile...]): one Boost.Test executable from tests/FOLDER/*.cpp, one CTest entry per file
 # (the file's BOOST_AUTO_TEST_SUITE must be named like the file).
 function(gnomon_test_suite folder)
-  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(arg "" "" "LINK;HEADERS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cpp")
   if(NOT sources)
     return()
@@ -58,6 +58,9 @@ function(gnomon_test_suite folder)
   add_executable(${folder}_tests ${sources} "${PROJECT_SOURCE_DIR}/tests/boost_test_main.cpp")
   target_link_libraries(${folder}_tests PRIVATE ${arg_LINK} gnomon::${folder} Boost::unit_test_framework)
   target_compile_definitions(${folder}_tests PRIVATE BOOST_TEST_DYN_LINK GNOMON_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  # The heavy headers are parsed once; the main file must see its own BOOST_TEST_MODULE first.
+  target_precompile_headers(${folder}_tests PRIVATE ${arg_HEADERS} <boost/test/unit_test.hpp>)
+  set_source_files_properties("${PROJECT_SOURCE_DIR}/tests/boost_test_main.cpp" PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
   set(labels unit ${folder})
   if(GNOMON_SANITIZE MATCHES "address")
     list(APPEND labels asan)

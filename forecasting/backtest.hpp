@@ -29,7 +29,4 @@ double weighted_median(const std::array<double, voice_count>& value, const std::
 // ceil((m + 1) * level) of the m given, the extreme ones where the rank lies beyond them.
 double conformal_offset(std::vector<double> residuals, double level);
 
-// Inverse of the standard normal distribution function (Acklam's approximation, relative error below 1.2e-9).
-double normal_quantile(double level);
-
 } // namespace gnomon::forecasting

@@ -5,6 +5,7 @@
 
 #include "forecasting/backtest.hpp"
 #include "forecasting/learned_voices.hpp"
+#include "forecasting/uncertainty.hpp"
 
 namespace gnomon::forecasting {
 
@@ -105,7 +106,7 @@ void fill_quantiles(forecast_model& model, const prophet_ar_voice& learned) {
     const double spread = learned.spread(h + 1);
     double before = 0, before_model = 0;
     for (std::size_t q = 0; q < levels; ++q) {
-      const double normal = model.served(h) + spread * normal_quantile(model.quantile_levels[q]);
+      const double normal = model.served(h) + spread * gaussian_quantile(model.quantile_levels[q]);
       const bool measured = std::any_of(model.choices.begin(), model.choices.end(),
                                         [](const auto& c) { return !c.conformal_offset.empty(); });
       const double conformal = measured ? model.served(h) + offset_at(model.choices, h + 1, q) : normal;

@@ -79,6 +79,7 @@ struct volume_status {
   volume_spec spec;                 // with the current size
   generation_number generation;
   std::vector<instance_id> writers; // instances attached for writing
+  bool opened_read_only = false;    // its file is: only reopening it makes it writable
 };
 
 // Which instance may open which volume. No entries at all: every client of a listener is one anonymous instance.
@@ -149,8 +150,11 @@ public:
   // Grows only. The file is extended first; open connections keep the size they negotiated until they reconnect.
   virtual void resize_volume(volume_uuid volume, byte_count new_size, done_callback done) = 0;
   virtual void rename_volume(volume_uuid volume, volume_name name, done_callback done) = 0;
-  // Read-only and description changes; takes effect on new requests at once (a new route is published).
+  // Takes effect on new requests at once (a new route is published): writes that come later get EPERM, connections
+  // stay. unsupported: made writable, but its file was opened read-only (volume_status says so): close and open it.
   virtual void set_read_only(volume_uuid volume, bool read_only, done_callback done) = 0;
+  // What clients are told about it from now on.
+  virtual void set_description(volume_uuid volume, std::string description, done_callback done) = 0;
   // An operator accepts what a failed fsync may have lost: writes work again.
   virtual void clear_write_failure(volume_uuid volume, done_callback done) = 0;
   virtual std::optional<volume_status> status(volume_uuid volume) const = 0;

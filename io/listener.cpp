@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/socket.hpp"
@@ -15,8 +16,11 @@ result<std::unique_ptr<listener>> listener::open(const endpoint& where, std::uin
   auto opened = listen_on(where, socket_mode);
   if (!opened)
     return tl::unexpected(opened.error());
-  std::unique_ptr<listener> made{new listener(opened->fd, opened->bound, where.type == endpoint::kind::unix_socket,
-                                              on, std::move(on_client), std::move(on_event))};
+  std::unique_ptr<listener> made{
+      new listener(opened->fd, opened->bound, on, std::move(on_client), std::move(on_event))};
+  struct stat about {};
+  if (where.type == endpoint::kind::unix_socket && lstat(opened->bound.path.c_str(), &about) == 0)
+    made->made_ = {about.st_dev, about.st_ino};
   made->begin();
   return made;
 }
@@ -26,15 +30,14 @@ result<std::unique_ptr<listener>> listener::take_over(int fd, ring& on, client_f
   auto bound = check_listening_socket(fd);
   if (!bound)
     return tl::unexpected(bound.error());
-  std::unique_ptr<listener> made{new listener(fd, *bound, false, on, std::move(on_client), std::move(on_event))};
+  std::unique_ptr<listener> made{new listener(fd, *bound, on, std::move(on_client), std::move(on_event))};
   made->begin();
   return made;
 }
 
-listener::listener(int fd, endpoint bound, bool owns_path, ring& on, client_function on_client,
-                   event_function on_event)
-    : fd_(fd), bound_(std::move(bound)), owns_path_(owns_path), anonymous_("anonymous:" + bound_.to_string()),
-      ring_(on), on_client_(std::move(on_client)), on_event_(std::move(on_event)) {
+listener::listener(int fd, endpoint bound, ring& on, client_function on_client, event_function on_event)
+    : fd_(fd), bound_(std::move(bound)), anonymous_("anonymous:" + bound_.to_string()), ring_(on),
+      on_client_(std::move(on_client)), on_event_(std::move(on_event)) {
   accept_.self = retry_.self = this;
   accept_.on_complete = [](completion& self, ring&, int result, unsigned flags) {
     static_cast<accept_completion&>(self).self->accepted(result, flags);
@@ -59,7 +62,10 @@ void listener::begin() {
 void listener::close() {
   if (closed_.exchange(true, std::memory_order_acq_rel))
     return;
-  if (owns_path_)
+  // The socket is still open, so that no other file can have come by its inode.
+  struct stat about {};
+  if (made_ && lstat(bound_.path.c_str(), &about) == 0 && about.st_dev == made_->device &&
+      about.st_ino == made_->inode)
     unlink(bound_.path.c_str());
   shutdown(fd_, SHUT_RDWR); // ends the accept; the descriptor goes with the object
 }

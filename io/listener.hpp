@@ -5,6 +5,9 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
+
+#include <sys/types.h>
 
 #include "config/settings.hpp"
 #include "io/engine.hpp"
@@ -26,11 +29,11 @@ public:
   ~listener();
 
   const endpoint& bound() const noexcept { return bound_; }
-  // Accepts nothing more; removes the Unix socket's file. Idempotent.
+  // Accepts nothing more; removes the Unix socket's file, unless somebody has put another in its place. Idempotent.
   void close();
 
 private:
-  listener(int fd, endpoint bound, bool owns_path, ring& on, client_function on_client, event_function on_event);
+  listener(int fd, endpoint bound, ring& on, client_function on_client, event_function on_event);
   void begin();
   void accepted(int result, unsigned flags);
 
@@ -40,7 +43,11 @@ private:
 
   int fd_;
   const endpoint bound_;
-  const bool owns_path_; // the Unix socket's file is ours to remove
+  struct file_identity {
+    dev_t device;
+    ino_t inode;
+  };
+  std::optional<file_identity> made_; // the Unix socket's file, ours to remove while it is the same
   const instance_id anonymous_;
   ring& ring_;
   client_function on_client_;

@@ -132,9 +132,10 @@ result<export_info> nbd_connection::directory::find(std::string_view name, expor
   if (!opened)
     return tl::unexpected(opened.error());
   const volume_spec spec = opened->core->spec();
+  const bool read_only = !opened->writing; // as it was claimed: the volume may have changed since
   if (go)
     connection_.attached_ = std::move(*opened);
-  return export_info{std::string(name), spec.description, spec.size.value, spec.read_only};
+  return export_info{std::string(name), spec.description, spec.size.value, read_only};
 }
 
 } // namespace gnomon::io

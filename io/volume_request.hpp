@@ -52,7 +52,7 @@ struct volume_request : completion {
   std::vector<extent> extents; // block_status: at most extents_max of them, from `offset` on
   std::uint32_t extents_max = 1;
 
-  // --- private to volume_io.cpp
+  // --- private to volume_steps.hpp
   ring* on = nullptr;
   generation_number generation;
   std::uint64_t io_offset = 0; // the device operation under way

@@ -9,8 +9,9 @@
 #                   mutated sessions. Hours.
 #   --no-install    do not call apt
 #
-# Three builds: the preset runs every label; `asan` and `tsan` run the unit suites once more (labels asan and tsan) and
+# Four builds: the preset runs every label; `asan` runs the unit suites once more, `tsan` those that have threads, and
 # `fuzz` its targets for a few seconds each. build/PRESET is kept, so a second run only builds what changed.
+# The actors' suites under ThreadSanitizer need a CAF that is built with it too (tests/sanitized_caf.sh): --long.
 # shellcheck disable=SC2317,SC2086  # finish() is called by the trap; the unquoted ones are numbers
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -25,7 +26,7 @@ while [ $# -gt 0 ]; do
     --only) only=${2:?--only wants a label}; shift 2 ;;
     --long) long=1; shift ;;
     --no-install) install=0; shift ;;
-    *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
 
@@ -150,8 +151,16 @@ esac
 if wanted asan && build asan unit_tests gnomond gnomon; then
   run_ctest asan -L '^asan$'
 fi
-if wanted tsan && build tsan unit_tests; then
-  run_ctest tsan -L '^tsan$'
+if wanted tsan && build tsan io_tests store_tests; then
+  run_ctest tsan -L '^tsan$' -R '^(io|store)/'
+fi
+if wanted tsan && [ $long = 1 ]; then
+  say "CAF with ThreadSanitizer"
+  if tests/sanitized_caf.sh build/tsan-caf && build tsan actors_tests config_tests forecasting_tests; then
+    LD_LIBRARY_PATH=$PWD/build/tsan-caf run_ctest tsan -L '^tsan$' -R '^(actors|config|forecasting)/'
+  else
+    step_failed "CAF with ThreadSanitizer"
+  fi
 fi
 if wanted fuzz && [ -f tests/fuzz/CMakeLists.txt ] && build fuzz fuzz_targets; then
   run_ctest fuzz -L '^fuzz$'

@@ -7,16 +7,18 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "actors/cli/event_grammar.hpp"
 #include "config/names.hpp"
 #include "config/text.hpp"
 #include "config/units.hpp"
 
 namespace gnomon::actors::cli {
 namespace {
-constexpr std::string_view verbs[] = {"check",    "status", "volume", "top",   "actors", "ask",
-                                      "forecast", "record", "replay", "shell", "help",   "quit"};
-constexpr std::string_view volume_verbs[] = {"ls",    "show",   "create", "resize", "delete", "undelete",
-                                             "purge", "rename", "who",    "fence",  "clear"};
+constexpr std::string_view verbs[] = {"check", "status", "volume", "top",   "actors", "ask", "forecast",
+                                      "event", "record", "replay", "shell", "help",   "quit"};
+constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
+                                             "undelete", "purge", "rename", "describe", "read-only",
+                                             "who",      "fence", "clear"};
 
 // A value in the project's own spelling as a CLI11 conversion: what is wrong with it is a usage error.
 template <class Value, class Parse>
@@ -43,6 +45,13 @@ result<std::optional<std::chrono::microseconds>> parse_some_duration(const std::
   if (parsed->count() <= 0)
     return fail(errc::invalid_argument, "a duration here is longer than nothing");
   return std::optional(*parsed);
+}
+result<volume_access> parse_read_only(const std::string& text) {
+  if (text == "on")
+    return volume_access::read_only;
+  if (text == "off")
+    return volume_access::read_write;
+  return fail(errc::invalid_argument, "expected on or off");
 }
 const auto to_name = [](const std::string& text) { return parse_volume_name(text); };
 const auto to_size = [](const std::string& text) { return parse_size(text); };
@@ -96,6 +105,8 @@ struct grammar {
         "time between two pictures (1s)", "DURATION");
     verb<actors_command>(&app, "actors", "the live supervision tree");
     add_ask();
+    event_.add_to(*app.add_subcommand("event", "what is told of the load: deployments, scaling, batch jobs"),
+                  out.what);
     add_forecast();
     add_record();
     add_replay();
@@ -167,6 +178,12 @@ struct grammar {
     auto* rename = verb(volume, "rename", "give it another name", rename_);
     add_volume(rename, rename_.volume);
     add(rename, "NAME", rename_.new_name, to_name, "the new name", "")->required();
+    auto* describe = verb(volume, "describe", "say what it is for; clients can see it", describe_);
+    add_volume(describe, describe_.volume);
+    describe->add_option("TEXT", describe_.description, "empty: nothing")->required()->type_name("");
+    auto* access = verb(volume, "read-only", "on: writes fail from now on; off: they work again", access_);
+    add_volume(access, access_.volume);
+    add(access, "on|off", access_.access, parse_read_only, "", "")->required();
     add_volume(verb(volume, "who", "who is connected", who_), who_.volume);
     auto* fence = verb(volume, "fence", "end connections and drain their I/O", fence_);
     add_volume(fence, fence_.volume);
@@ -273,9 +290,12 @@ private:
   volume_undelete_command undelete_;
   volume_purge_command purge_;
   volume_rename_command rename_;
+  volume_describe_command describe_;
+  volume_access_command access_;
   volume_who_command who_;
   volume_fence_command fence_;
   volume_clear_command clear_;
+  event_grammar event_;
   forecast_command forecast_;
   std::string forecast_volume_;
   instance_id forecast_instance_;
@@ -301,6 +321,8 @@ std::optional<std::string> unknown_verb(std::span<const std::string> words) {
                          meant.empty() ? "; --help lists them" : fmt::format("; did you mean {}?", meant));
     } else if (words[i] == "volume" && known.data() == verbs) {
       known = volume_verbs;
+    } else if (words[i] == "event" && known.data() == verbs) {
+      known = event_words();
     } else {
       return std::nullopt;
     }

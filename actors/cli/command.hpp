@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "actors/event_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
@@ -68,6 +69,14 @@ struct volume_rename_command {
   volume_ref volume;
   volume_name new_name;
 };
+struct volume_describe_command {
+  volume_ref volume;
+  std::string description;
+};
+struct volume_access_command {
+  volume_ref volume;
+  volume_access access = volume_access::read_only;
+};
 struct volume_who_command {
   volume_ref volume;
 };
@@ -77,6 +86,16 @@ struct volume_fence_command {
 };
 struct volume_clear_command {
   volume_ref volume;
+};
+
+struct event_add_command {
+  told_event event;
+};
+struct event_ls_command {
+  event_when when = event_when::all;
+};
+struct event_rm_command {
+  event_id id;
 };
 
 struct forecast_command {
@@ -115,8 +134,9 @@ struct replay_command {
 using command = std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
                              volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
                              volume_delete_command, volume_undelete_command, volume_purge_command,
-                             volume_rename_command, volume_who_command, volume_fence_command, volume_clear_command,
-                             forecast_command, record_command, replay_command>;
+                             volume_rename_command, volume_describe_command, volume_access_command,
+                             volume_who_command, volume_fence_command, volume_clear_command, event_add_command,
+                             event_ls_command, event_rm_command, forecast_command, record_command, replay_command>;
 
 struct invocation {
   node_location location;
@@ -146,5 +166,6 @@ result<std::vector<std::string>> split_words(std::string_view line);
 // The verbs, and what follows one: for completion and help. "volume" -> {"ls", "show", …}; else empty.
 std::span<const std::string_view> verb_words();
 std::span<const std::string_view> volume_words();
+std::span<const std::string_view> event_words();
 
 } // namespace gnomon::actors::cli

@@ -10,6 +10,9 @@ namespace {
 const std::map<std::string_view, std::vector<std::string_view>> options{
     {"check", {"--reference", "--schema"}},
     {"top", {"--once", "--interval"}},
+    {"event add",
+     {"--type", "--volume", "--instance", "--application", "--everything", "--start", "--duration", "--note"}},
+    {"event ls", {"--past", "--planned"}},
     {"forecast", {"--instance", "--node", "--load"}},
     {"record", {"--output", "--duration"}},
     {"replay",
@@ -45,6 +48,13 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
     if (wants_volume)
       add_matching(out.candidates, names(deleted ? name_kind::deleted_volumes : name_kind::volumes), partial);
     out.is_path = last == "--path";
+  } else if (verb == "event") {
+    if (before.size() == 2 && before[1] == "rm")
+      add_matching(out.candidates, names(name_kind::events), partial);
+    else if (last == "--volume")
+      add_matching(out.candidates, names(name_kind::volumes), partial);
+    else if (last == "--start")
+      add_matching(out.candidates, std::vector<std::string_view>{"now"}, partial);
   } else if (verb == "ask" && before.size() == 1) {
     add_matching(out.candidates, names(name_kind::actors), partial);
   } else if (verb == "replay" && (last == "--to" || last == "--volume")) {
@@ -71,8 +81,11 @@ completion complete(std::span<const std::string> before, std::string_view partia
     add_matching(out.candidates, verb_words(), partial);
   } else if (before.size() == 1 && before[0] == "volume") {
     add_matching(out.candidates, volume_words(), partial);
+  } else if (before.size() == 1 && before[0] == "event") {
+    add_matching(out.candidates, event_words(), partial);
   } else if (partial.starts_with("-")) {
-    add_options(out.candidates, before[0] == "volume" ? before[0] + " " + before[1] : before[0], partial);
+    const bool nested = before[0] == "volume" || before[0] == "event";
+    add_options(out.candidates, nested ? before[0] + " " + before[1] : before[0], partial);
   } else {
     add_arguments(out, before, partial, names);
   }

@@ -9,7 +9,7 @@
 
 namespace gnomon::actors::cli {
 
-enum class name_kind { volumes, deleted_volumes, actors };
+enum class name_kind { volumes, deleted_volumes, actors, events };
 using name_lookup = std::function<std::vector<std::string>(name_kind)>;
 
 struct completion {

@@ -1,5 +1,6 @@
 #include "actors/cli/json_output.hpp"
 
+#include "config/calendar_json.hpp"
 #include "config/json.hpp"
 
 namespace gnomon::actors::cli {
@@ -149,6 +150,13 @@ std::string json_of(const volume_details& d) {
 std::string json_of(const std::vector<connection_info>& connections) { return print(list_of(connections)); }
 std::string json_of(const resize_report& r) {
   return print({{"volume", value_of(r.volume)}, {"must_reconnect", list_of(r.must_reconnect)}});
+}
+std::string json_of(const event_info& event, wall_time now) { return print(event_to_json(event.to_event(), now)); }
+std::string json_of(const std::vector<event_info>& events, wall_time now) {
+  auto out = json::array();
+  for (const auto& event : events)
+    out.push_back(event_to_json(event.to_event(), now));
+  return print(out);
 }
 std::string json_of(const forecast_view& v) {
   auto past = json::array();

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/event_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 #include "config/load_settings.hpp"
@@ -20,6 +21,9 @@ std::string json_of(const std::vector<volume_summary>& volumes);
 std::string json_of(const volume_details& volume);
 std::string json_of(const std::vector<connection_info>& connections);
 std::string json_of(const resize_report& report);
+// Told events as GET /v1/events writes them, times as ISO 8601; `now` decides what is past.
+std::string json_of(const event_info& event, wall_time now);
+std::string json_of(const std::vector<event_info>& events, wall_time now);
 // Loads are per second; a past slot that was not observed is null.
 std::string json_of(const forecast_view& view);
 std::string json_of(const parsed_settings& checked);

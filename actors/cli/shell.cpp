@@ -38,6 +38,12 @@ std::vector<std::string> names_at(node_access& access, name_kind kind) {
         names.push_back(actor.name);
     return names;
   }
+  if (kind == name_kind::events) {
+    if (const auto events = (*node)->list_events({}))
+      for (const auto& event : *events)
+        names.push_back(std::to_string(event.id.value));
+    return names;
+  }
   const auto filter = kind == name_kind::volumes ? list_filter::present : list_filter::deleted;
   if (const auto volumes = (*node)->list(filter))
     for (const auto& volume : *volumes)

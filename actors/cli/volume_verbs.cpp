@@ -155,6 +155,23 @@ int run(const volume_rename_command& wanted, context& c) {
       [&](const volume_summary& v) { c.io.out << fmt::format("it is called {} now\n", v.name.value); });
 }
 
+int run(const volume_describe_command& wanted, context& c) {
+  return answer(
+      c, [&](client& node) { return node.describe(wanted.volume, wanted.description); },
+      [&](const volume_summary& v) {
+        c.io.out << fmt::format("{} {}\n", v.name.value,
+                                wanted.description.empty() ? "has no description now" : "is described");
+      });
+}
+
+int run(const volume_access_command& wanted, context& c) {
+  return answer(
+      c, [&](client& node) { return node.set_access(wanted.volume, wanted.access); },
+      [&](const volume_summary& v) {
+        c.io.out << fmt::format("{} {}\n", v.name.value, v.read_only ? "is read-only now" : "takes writes now");
+      });
+}
+
 int run(const volume_who_command& wanted, context& c) {
   return answer(
       c, [&](client& node) { return node.who(wanted.volume); },

@@ -31,6 +31,8 @@ const name_lookup some_names = [](name_kind kind) {
     return words{"db", "db-log", "web"};
   case name_kind::deleted_volumes:
     return words{"old"};
+  case name_kind::events:
+    return words{"12", "13", "2"};
   default:
     return words{"node", "volume/db"};
   }
@@ -127,6 +129,19 @@ BOOST_AUTO_TEST_CASE(replay_has_defaults_and_reads_every_option) {
   BOOST_TEST(full.duration->count() == 5'000'000);
 }
 
+BOOST_AUTO_TEST_CASE(read_only_is_switched_by_words) {
+  const auto on = parsed<volume_access_command>({"volume", "read-only", "db", "on"});
+  BOOST_TEST(on.volume.text == "db");
+  BOOST_TEST((on.access == volume_access::read_only));
+  BOOST_TEST(
+      (parsed<volume_access_command>({"volume", "read-only", "db", "off"}).access == volume_access::read_write));
+  BOOST_TEST(stopped({"volume", "read-only", "db", "yes"}).exit_code == 2);
+  BOOST_TEST(stopped({"volume", "read-only", "db"}).exit_code == 2);
+  BOOST_TEST(parsed<volume_describe_command>({"volume", "describe", "db", "the orders"}).description == "the orders");
+  BOOST_TEST(parsed<volume_describe_command>({"volume", "describe", "db", ""}).description.empty());
+  BOOST_TEST(stopped({"volume", "describe", "db"}).exit_code == 2);
+}
+
 BOOST_AUTO_TEST_CASE(asked_words_stay_together) {
   BOOST_TEST(parsed<ask_command>({"ask", "volume/db", "read", "0", "512"}).message == "read 0 512");
   BOOST_TEST(parsed<ask_command>({"ask", "node", "say", "two words", ""}).message == "say \"two words\" \"\"");
@@ -152,16 +167,58 @@ BOOST_AUTO_TEST_CASE(tab_completes_verbs_names_and_options) {
     return complete(before, partial, some_names).candidates;
   };
   BOOST_TEST((found({}, "re") == words{"record", "replay"}));
-  BOOST_TEST((found({"volume"}, "re") == words{"rename", "resize"}));
+  BOOST_TEST((found({"volume"}, "re") == words{"read-only", "rename", "resize"}));
   BOOST_TEST((found({"volume", "show"}, "db") == words{"db", "db-log"}));
   BOOST_TEST((found({"volume", "undelete"}, "") == words{"old"}));
   BOOST_TEST(found({"volume", "create"}, "").empty());
   BOOST_TEST((found({"ask"}, "vol") == words{"volume/db"}));
+  BOOST_TEST((found({"event"}, "") == words{"add", "ls", "rm"}));
+  BOOST_TEST((found({"event", "rm"}, "1") == words{"12", "13"}));
+  BOOST_TEST((found({"event", "add", "--volume"}, "w") == words{"web"}));
+  BOOST_TEST((found({"event", "add"}, "--e") == words{"--everything"}));
+  BOOST_TEST((found({"event", "ls"}, "--p") == words{"--past", "--planned"}));
   BOOST_TEST((found({"replay", "t.csv", "--to"}, "w") == words{"web"}));
   BOOST_TEST((found({"replay", "t.csv"}, "--w") == words{"--wrap"}));
   BOOST_TEST(complete(words{"replay"}, "exa", some_names).is_path);
   BOOST_TEST(common_prefix(words{"db", "db-log"}) == "db");
   BOOST_TEST(common_prefix(words{}) == "");
+}
+
+BOOST_AUTO_TEST_CASE(events_are_told_with_one_target_a_start_and_a_duration) {
+  const auto parsed = [](words w) {
+    w.insert(w.begin(), "event");
+    return parse_command(w);
+  };
+  const words what{"add", "--type", "backup", "--start", "2023-11-14T22:13:20Z", "--duration", "10m"};
+  const auto with = [&](words more) {
+    auto w = what;
+    w.insert(w.end(), more.begin(), more.end());
+    return parsed(w);
+  };
+  const auto out = with({"--application", "the shop", "--note", "n"});
+  BOOST_REQUIRE(std::holds_alternative<invocation>(out));
+  const auto& event = std::get<event_add_command>(std::get<invocation>(out).what).event;
+  BOOST_TEST(event.type == "backup");
+  BOOST_TEST((event.scope == event_scope::application));
+  BOOST_TEST(event.target == "the shop");
+  BOOST_TEST(event.start_us == 1'700'000'000'000'000);
+  BOOST_TEST(event.duration_us == 600'000'000);
+  BOOST_TEST(event.note == "n");
+  BOOST_TEST(std::holds_alternative<invocation>(with({"--everything"})));
+  for (const auto& refused :
+       {with({}), with({"--volume", "db", "--everything"}), with({"--volume", "a b"}), with({"--volume", ""}),
+        parsed({"add", "--type", "x", "--everything"}),
+        parsed({"add", "--type", "x", "--everything", "--start", "2h", "--duration", "1m"}),
+        parsed({"add", "--type", "x", "--everything", "--start", "now", "--duration", "1w"}),
+        parsed({"ls", "--past", "--planned"}), parsed({"rm"}), parsed({"rm", "x"}), parsed({})}) {
+    BOOST_REQUIRE(std::holds_alternative<parse_stop>(refused));
+    BOOST_TEST(std::get<parse_stop>(refused).exit_code == 2);
+  }
+  const auto typo = parsed({"rn", "7"});
+  BOOST_TEST(std::get<parse_stop>(typo).text.find("did you mean rm?") != std::string::npos);
+  BOOST_TEST(std::get<event_rm_command>(std::get<invocation>(parsed({"rm", "7"})).what).id.value == 7u);
+  BOOST_TEST(
+      (std::get<event_ls_command>(std::get<invocation>(parsed({"ls", "--past"})).what).when == event_when::past));
 }
 
 BOOST_AUTO_TEST_CASE(the_data_directory_comes_from_the_most_explicit_place) {

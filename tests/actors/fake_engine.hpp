@@ -83,6 +83,7 @@ public:
         return tl::unexpected(found->second);
       calls_.push_back("open " + spec.name.value);
       volumes_[spec.uuid].spec = spec;
+      volumes_[spec.uuid].opened_read_only = spec.read_only;
       return {};
     });
   }
@@ -104,6 +105,9 @@ public:
   void set_read_only(volume_uuid volume, bool read_only, io::done_callback done) override {
     change(volume, done, [read_only](auto& v) { v.spec.read_only = read_only; });
   }
+  void set_description(volume_uuid volume, std::string description, io::done_callback done) override {
+    change(volume, done, [description](auto& v) { v.spec.description = description; });
+  }
   void clear_write_failure(volume_uuid volume, io::done_callback done) override {
     change(volume, done, [](auto& v) { v.spec.writes_failed = false; });
   }
@@ -112,13 +116,13 @@ public:
     const auto found = volumes_.find(volume);
     if (found == volumes_.end())
       return std::nullopt;
-    return io::volume_status{found->second.spec, generation_number{1}, {}};
+    return io::volume_status{found->second.spec, generation_number{1}, {}, found->second.opened_read_only};
   }
   std::vector<io::volume_status> volumes() const override {
     std::lock_guard lock(mutex_);
     std::vector<io::volume_status> out;
     for (const auto& [uuid, volume] : volumes_)
-      out.push_back({volume.spec, generation_number{1}, {}});
+      out.push_back({volume.spec, generation_number{1}, {}, volume.opened_read_only});
     return out;
   }
   std::optional<io::volume_counters> counters(volume_uuid volume) const override {
@@ -220,6 +224,7 @@ public:
 private:
   struct memory_volume {
     io::volume_spec spec;
+    bool opened_read_only = false;
     io::volume_counters counters;
     std::map<std::uint64_t, std::byte> bytes; // what was written; zero elsewhere
   };

@@ -161,6 +161,10 @@ BOOST_AUTO_TEST_CASE(the_command_line_reaches_everything_through_the_local_door)
   BOOST_TEST(cli->show({"extra"})->summary.size.value == MiB);
   BOOST_TEST(cli->resize({"extra"}, byte_count{2 * MiB})->volume.size.value == 2 * MiB);
   BOOST_TEST(cli->rename({"extra"}, volume_name{"other"})->name.value == "other");
+  BOOST_TEST(cli->describe({"other"}, "spare disk").has_value());
+  BOOST_TEST(cli->show({"other"})->description == "spare disk");
+  BOOST_TEST(cli->set_access({"other"}, volume_access::read_only)->read_only);
+  BOOST_TEST(!cli->set_access({"other"}, volume_access::read_write)->read_only);
   BOOST_TEST(cli->who({"other"})->empty());
   BOOST_TEST(cli->fence({"other"}, instance_id{})->empty());
   BOOST_TEST(cli->clear({"other"}).has_value());

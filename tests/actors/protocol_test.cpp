@@ -49,6 +49,11 @@ struct fixture {
 volume_uuid some_uuid() { return *volume_uuid::parse("01234567-89ab-4cde-8f01-23456789abcd"); }
 std::string odd_text() { return std::string("tab\t nul \0 quote \" \xc3\xa9 end", 24); }
 
+told_event sample_told() {
+  return told_event(
+      {"deployment", {event_scope::application, "shop"}, wall_time(microseconds(5)), microseconds(6), odd_text()});
+}
+
 // One value of each type with every field different from its default.
 template <class T>
 T sample();
@@ -112,6 +117,10 @@ volume_ref sample() {
 template <>
 list_filter sample() {
   return list_filter::all;
+}
+template <>
+volume_access sample() {
+  return volume_access::read_only;
 }
 template <>
 volume_summary sample() {
@@ -248,6 +257,44 @@ fit_completion sample() {
   return {42};
 }
 
+template <>
+event_id sample() {
+  return event_id{1ull << 40};
+}
+template <>
+event_source sample() {
+  return event_source::http;
+}
+template <>
+event_batch sample() {
+  return {{sample_told(), {}, sample_told()}};
+}
+template <>
+event_info sample() {
+  event_info out;
+  out.id = event_id{9};
+  out.told = sample_told();
+  out.source = event_source::http;
+  out.added_us = 77;
+  return out;
+}
+template <>
+events_added sample() {
+  return {{sample<event_info>(), {}}, 12};
+}
+template <>
+event_query sample() {
+  return {event_when::planned, 1, 2, false, event_scope::instance, "web", 3, event_id{4}};
+}
+template <>
+event_page sample() {
+  return {std::vector<event_info>(event_page_max, sample<event_info>()), true};
+}
+template <>
+event_completion sample() {
+  return {13, error_info(error{errc::limit_reached, "z", 0}), sample<events_added>()};
+}
+
 using block = caf::id_block::gnomon;
 
 template <caf::type_id_t Id>
@@ -295,6 +342,7 @@ BOOST_AUTO_TEST_CASE(every_interface_is_made_of_registered_types) {
   check_interface<observer_actor>(*this, "observer");
   check_interface<pattern_actor>(*this, "pattern");
   check_interface<forecaster_actor>(*this, "forecaster");
+  check_interface<calendar_actor>(*this, "calendar");
   check_interface<control_actor>(*this, "control");
 }
 

@@ -104,6 +104,79 @@ BOOST_AUTO_TEST_CASE(resize_grows_live_and_names_who_must_reconnect) {
   BOOST_TEST((shrink.error().code == errc::invalid_argument));
 }
 
+BOOST_AUTO_TEST_CASE(read_only_and_description_change_live_and_stay) {
+  const auto made = create("db");
+  BOOST_REQUIRE(made.has_value());
+  const auto closed = change(atom::access_v, volume_ref{"db"}, volume_access::read_only);
+  BOOST_REQUIRE(closed.has_value());
+  BOOST_TEST(closed->read_only);
+  BOOST_TEST(engine->status(made->uuid)->spec.read_only);
+  BOOST_TEST(catalogue->find(made->uuid)->read_only);
+  BOOST_REQUIRE(change(atom::describe_v, volume_ref{"db"}, std::string("the orders")).has_value());
+  BOOST_TEST(engine->status(made->uuid)->spec.description == "the orders");
+  BOOST_TEST(catalogue->find(made->uuid)->description == "the orders");
+  const auto opened = change(atom::access_v, volume_ref{made->uuid.to_string()}, volume_access::read_write);
+  BOOST_REQUIRE(opened.has_value());
+  BOOST_TEST(!opened->read_only);
+  BOOST_TEST(!engine->status(made->uuid)->spec.read_only);
+  for (const auto& call : engine->calls())
+    BOOST_TEST(call != "close"); // all of it without ending a connection
+  const auto wordy = change(atom::describe_v, volume_ref{"db"}, std::string(store::description_length_max + 1, 'd'));
+  BOOST_TEST((wordy.error().code == errc::invalid_argument));
+  BOOST_TEST(engine->status(made->uuid)->spec.description == "the orders");
+  BOOST_TEST((change(atom::access_v, volume_ref{"nope"}, volume_access::read_only).error().code == errc::not_found));
+}
+
+BOOST_AUTO_TEST_CASE(what_was_served_read_only_from_the_start_is_opened_again_to_take_writes) {
+  actors::volume_request request;
+  request.name = volume_name{"image"};
+  request.size = byte_count{MiB};
+  request.read_only = true;
+  const auto made = ask<volume_summary>(system, registry(), atom::create_v, request);
+  BOOST_REQUIRE(made.has_value());
+  BOOST_TEST(engine->status(made->uuid)->opened_read_only);
+  const auto opened = change(atom::access_v, volume_ref{"image"}, volume_access::read_write);
+  BOOST_REQUIRE(opened.has_value());
+  BOOST_TEST(!engine->status(made->uuid)->opened_read_only);
+  BOOST_TEST(!engine->status(made->uuid)->spec.read_only);
+  const auto calls = engine->calls();
+  BOOST_TEST(std::count(calls.begin(), calls.end(), "close") == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_changes_read_only_and_description_of_open_volumes) {
+  BOOST_REQUIRE(apply({{"db", MiB}}).has_value());
+  const auto uuid = catalogue->find(volume_name{"db"})->uuid;
+  settings wanted = *node.current_settings();
+  wanted.volumes[0].description = "the orders";
+  wanted.volumes[0].read_only = true;
+  node.set_settings(wanted);
+  const auto report = ask<apply_report>(system, registry(), atom::apply_v);
+  BOOST_REQUIRE(report.has_value());
+  BOOST_TEST(report->refused.empty());
+  BOOST_TEST(report->changed == 1u);
+  BOOST_TEST(engine->status(uuid)->spec.description == "the orders");
+  BOOST_TEST(engine->status(uuid)->spec.read_only);
+  // the config would undo what is changed by hand
+  const auto by_hand = change(atom::access_v, volume_ref{"db"}, volume_access::read_write);
+  BOOST_TEST((by_hand.error().code == errc::invalid_argument));
+  BOOST_TEST((change(atom::describe_v, volume_ref{"db"}, std::string("x")).error().code == errc::invalid_argument));
+  BOOST_TEST(engine->status(uuid)->spec.read_only);
+}
+
+BOOST_AUTO_TEST_CASE(a_wrong_name_is_answered_with_the_nearest_one) {
+  BOOST_REQUIRE(create("orders").has_value());
+  const auto shown = ask<volume_details>(system, registry(), atom::show_v, volume_ref{"ordesr"});
+  BOOST_TEST((shown.error().code == errc::not_found));
+  BOOST_TEST(shown.error().message == "there is no volume \"ordesr\"; did you mean orders?");
+  const auto far = ask<volume_details>(system, registry(), atom::show_v, volume_ref{"zzz"});
+  BOOST_TEST(far.error().message == "there is no volume \"zzz\"");
+  const auto live = change(atom::purge_v, volume_ref{"orders"});
+  BOOST_TEST(live.error().message == "there is no deleted volume \"orders\": orders is not deleted");
+  BOOST_REQUIRE(change(atom::erase_v, volume_ref{"orders"}).has_value());
+  const auto gone = change(atom::undelete_v, volume_ref{"order"}, volume_name{});
+  BOOST_TEST(gone.error().message == "there is no deleted volume \"order\"; did you mean orders?");
+}
+
 BOOST_AUTO_TEST_CASE(a_deleted_volume_can_be_brought_back_by_uuid_and_under_a_new_name) {
   const auto made = create("db");
   BOOST_REQUIRE(made.has_value());

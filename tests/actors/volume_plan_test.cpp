@@ -22,6 +22,7 @@ io::volume_status status(const store::volume_record& r) {
   out.spec.name = r.name;
   out.spec.size = r.size;
   out.spec.read_only = r.read_only;
+  out.spec.description = r.description;
   return out;
 }
 volume_settings wanted(std::string name, std::uint64_t size) {
@@ -66,6 +67,21 @@ BOOST_AUTO_TEST_CASE(each_difference_has_its_step) {
   auto read_only = before;
   read_only.read_only = true;
   BOOST_TEST((next_step(read_only, status(before)) == volume_step::set_read_only));
+  BOOST_TEST((next_step(before, status(read_only)) == volume_step::set_read_only));
+  auto described = before;
+  described.description = "orders";
+  BOOST_TEST((next_step(described, status(before)) == volume_step::set_description));
+  BOOST_TEST((next_step(before, status(described)) == volume_step::set_description));
+}
+
+BOOST_AUTO_TEST_CASE(what_was_opened_read_only_is_opened_again_for_writing) {
+  auto r = record("db", GiB);
+  r.read_only = true;
+  auto opened = status(r);
+  opened.opened_read_only = true;
+  BOOST_TEST((next_step(r, opened) == volume_step::none));
+  r.read_only = false;
+  BOOST_TEST((next_step(r, opened) == volume_step::close));
 }
 
 BOOST_AUTO_TEST_CASE(a_failed_fsync_is_not_undone_by_bringing_in_line) {

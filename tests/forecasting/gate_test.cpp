@@ -179,8 +179,6 @@ BOOST_AUTO_TEST_CASE(conformal_offsets_are_the_rank_they_promise) {
   BOOST_TEST(conformal_offset(residuals, 0.95) == 19);
   BOOST_TEST(conformal_offset(residuals, 0.5) == 10);
   BOOST_TEST(conformal_offset(residuals, 0.05) == 1);
-  BOOST_TEST(normal_quantile(0.975) == 1.959963985, boost::test_tools::tolerance(1e-8));
-  BOOST_TEST(normal_quantile(0.01) == -2.326347874, boost::test_tools::tolerance(1e-8));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

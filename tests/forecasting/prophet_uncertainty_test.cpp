@@ -38,6 +38,7 @@ BOOST_AUTO_TEST_SUITE(prophet_uncertainty_test)
 
 BOOST_AUTO_TEST_CASE(normal_quantiles_match_tables) {
   BOOST_TEST(std::abs(gaussian_quantile(0.975) - 1.959963984540054) <= 1e-9);
+  BOOST_TEST(std::abs(gaussian_quantile(0.01) + 2.3263478740408408) <= 1e-9);
   BOOST_TEST(std::abs(gaussian_quantile(0.9) - 1.2815515655446004) <= 1e-9);
   BOOST_TEST(std::abs(gaussian_quantile(0.5)) <= 1e-9);
   BOOST_TEST(std::abs(gaussian_quantile(1e-6) + 4.753424308822899) <= 1e-8);

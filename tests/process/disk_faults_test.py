@@ -4,6 +4,7 @@
 The faulty disk is an nbdkit server whose reads, writes and flushes fail or wait as files in a folder say, brought into
 the file system by nbdfuse and a loop device; the full one is a small ext4 on a loop device. Needs root.
 """
+import errno
 import os
 import subprocess
 import threading
@@ -54,6 +55,15 @@ class full_disk(unittest.TestCase):
         with open(self.ballast, "wb") as file:
             file.write(bytes(12 * MiB))
 
+    def fill_the_rest(self):
+        with open(os.path.join(self.mount_point, "rest"), "ab", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(1024))
+            except OSError as error:
+                self.assertEqual(error.errno, errno.ENOSPC)
+            os.fsync(file.fileno())
+
     def fills_up(self, cache):
         random_ = suite.seeded()
         served = node.Node({"db": 256 * MiB}, cache=cache, config={"data_dir": os.path.join(self.mount_point, "data")})
@@ -76,7 +86,11 @@ class full_disk(unittest.TestCase):
                 self.assertEqual(connection.pread(MiB, number * MiB), data, number)
             connection.shutdown()
             self.assertIn(served.stop(), (0,))
-            served.start()               # on the full disk
+            self.fill_the_rest()
+            served.start()               # on a disk without a free byte
+            served.kill()
+            self.fill_the_rest()
+            served.start()               # also after a crash
             connection = connect(served.uri("db"))
             for number, data in written.items():
                 self.assertEqual(connection.pread(MiB, number * MiB), data, number)

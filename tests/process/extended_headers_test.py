@@ -2,8 +2,12 @@
 """Extended headers: 64-bit lengths, replies that name their request's offset, filters of block status. By hand, since
 the libnbd of Debian 12 does not speak them."""
 import errno
+import os
+import shutil
 import socket
 import struct
+import tempfile
+import unittest
 
 import node
 import raw_nbd as raw
@@ -289,6 +293,30 @@ class extended(suite.OneNode):
             answered.add(cookie)
         self.assertEqual(len(answered), 1000)
         client.done(raw.TRIM, base, 4096 * 1001)
+
+
+class a_file_system_that_cannot_zero(unittest.TestCase):
+    """tmpfs punches holes but zeroes no allocated range: that means writing, which has its limit."""
+
+    def test_long_zeroing_without_holes_is_refused_not_begun(self):
+        if not os.path.isdir("/dev/shm"):
+            self.skipTest("needs a tmpfs at /dev/shm")
+        folder = tempfile.mkdtemp(prefix="gnomon-test.", dir="/dev/shm")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        with node.Node({"db": SIZE}, folder=folder) as served:
+            plain = served.connect()
+            self.addCleanup(plain.close)
+            plain.settimeout(300)
+            client = Client(plain)
+            client.done(raw.WRITE, 0, payload=b"z" * MiB)
+            for length in (8 * node.GiB, SIZE):
+                self.assertEqual(client.ask(raw.WRITE_ZEROES, 0, length, raw.NO_HOLE)[0], errno.EOVERFLOW)
+            self.assertEqual(client.ask(raw.WRITE_ZEROES, 0, MiB, raw.NO_HOLE | raw.FAST_ZERO)[0], errno.ENOTSUP)
+            self.assertEqual(client.read(MiB, 0), b"z" * MiB)
+            client.done(raw.WRITE_ZEROES, 1, 4 * MiB, raw.NO_HOLE)
+            self.assertEqual(client.read(5 * MiB, 0), b"z" + bytes(5 * MiB - 1))
+            client.done(raw.WRITE_ZEROES, 0, SIZE, raw.FAST_ZERO)
+            self.assertEqual(client.extents(SIZE, 0), [(SIZE, 3)])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 #include "store/data_directory.hpp"
 
+#include <fcntl.h>
+
 #include <boost/test/unit_test.hpp>
 
 #include "store/schema.hpp"
@@ -116,6 +118,66 @@ BOOST_FIXTURE_TEST_CASE(a_start_that_was_cut_short_is_repeated, fixture) {
   write_text(options.path + "/lock", "");
   write_text(options.path + "/format.tmp", "half");
   REQUIRE_OK(data_directory::open(options));
+}
+
+// A disk without a free byte: what was set aside lets the node start, again and again while there is some of it.
+BOOST_AUTO_TEST_CASE(a_full_disk_does_not_keep_a_node_from_starting) {
+  const small_file_system disk{8 << 20};
+  if (!disk.mounted())
+    return say_skipped("mounting needs root");
+  scratch_directory elsewhere;
+  write_text(elsewhere / "boot_id", "11111111-boot\n");
+  const data_directory_options options{disk / "data", node_name("alpha"), elsewhere / "boot_id"};
+  const auto set_aside = [&] {
+    struct stat about {};
+    return ::stat((options.path + "/reserve").c_str(), &about) == 0 ? about.st_blocks * 512 : 0;
+  };
+  const auto fill = [&] {
+    auto ballast = open_file(disk / "ballast", O_WRONLY | O_CREAT | O_APPEND);
+    REQUIRE_OK(ballast);
+    const std::vector<char> piece(4096, 'b');
+    while (::write(ballast->get(), piece.data(), piece.size()) > 0)
+      ;
+    BOOST_REQUIRE_EQUAL(errno, ENOSPC);
+  };
+  BOOST_REQUIRE(data_directory::open(options).value()->mark_clean().has_value());
+  BOOST_TEST(set_aside() == static_cast<long>(data_directory::reserve_bytes_max));
+
+  long before = set_aside();
+  int starts = 0;
+  for (;; ++starts) {
+    fill();
+    auto directory = data_directory::open(options);
+    if (!directory) {
+      CHECK_ERROR(directory, errc::no_space);
+      break;
+    }
+    BOOST_TEST(((*directory)->stopped() == previous_stop::clean));
+    const auto mark = read_small_file(options.path + "/running", 64);
+    REQUIRE_OK(mark);
+    BOOST_TEST(as_text(*mark) == "11111111-boot\n"); // durably a running node, full disk or not
+    BOOST_TEST(set_aside() <= before / 2 + 4096);    // some for this start, some for the next
+    before = set_aside();
+    REQUIRE_OK((*directory)->mark_clean());
+    BOOST_REQUIRE_LT(starts, 50);
+  }
+  BOOST_TEST(starts >= 5);
+  BOOST_TEST(set_aside() == 0);
+
+  std::filesystem::remove(disk / "ballast");
+  auto after = data_directory::open(options);
+  REQUIRE_OK(after);
+  BOOST_TEST(((*after)->stopped() == previous_stop::clean)); // the refused start has not marked it
+  BOOST_TEST(set_aside() == static_cast<long>(data_directory::reserve_bytes_max)); // there is room again
+}
+
+BOOST_FIXTURE_TEST_CASE(a_reserve_that_was_removed_is_set_aside_again, fixture) {
+  stop_clean();
+  std::filesystem::remove(options.path + "/reserve");
+  stop_clean();
+  struct stat about {};
+  BOOST_REQUIRE_EQUAL(::stat((options.path + "/reserve").c_str(), &about), 0);
+  BOOST_TEST(static_cast<std::uint64_t>(about.st_blocks) * 512 >= data_directory::reserve_bytes_max);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
