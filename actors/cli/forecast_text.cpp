@@ -184,10 +184,9 @@ private:
       if (h.origins > 0)
         parts.push_back(fmt::format("in {} {} ({})", short_span(h.ahead_us), gain(h), printable(h.best_naive, 40)));
     out_ += wrapped("against the best naive voice: ", parts);
-    out_ += styled("numbers: error over that of \"as one slot ago\" (MASE, log scale); less is better\n"
-                   "%: weight of the voice in the forecast",
-                   style::dim, look_.colour) +
-            "\n";
+    for (const char* line : {"numbers: error over that of \"as one slot ago\" (MASE, log scale); less is better",
+                             "%: weight of the voice in the forecast"})
+      out_ += styled(line, style::dim, look_.colour) + "\n";
   }
   // `lead` and the parts, "; " between them, in lines that fit.
   std::string wrapped(std::string_view lead, const std::vector<std::string>& parts) const {
@@ -265,9 +264,11 @@ private:
   }
 
   void footer() {
-    const auto line = fmt::format("learned {} in {} from {} of {}, {} of them observed", human_date(v_.fitted_us),
-                                  human_time_us(v_.fit_seconds * 1e6), counted(v_.past_slots, "slot"),
-                                  short_span(v_.step_us), v_.observed_slots);
+    auto line =
+        fmt::format("learned {} in {} from {} of {}", human_date(v_.fitted_us), human_time_us(v_.fit_seconds * 1e6),
+                    counted(v_.past_slots, "slot"), short_span(v_.step_us));
+    if (v_.observed_slots != v_.past_slots)
+      line += fmt::format(", {} observed", v_.observed_slots);
     out_ += styled(line, style::dim, look_.colour) + "\n";
   }
 

@@ -201,7 +201,8 @@ BOOST_AUTO_TEST_CASE(an_interval_does_not_flatten_what_happened) {
 
 BOOST_AUTO_TEST_CASE(what_was_not_observed_is_a_gap) {
   auto v = steady(100);
-  std::fill(v.past.end() - 6 * 60, v.past.end() - 3 * 60, actors::finite(-1)); // the second and third of the last six hours
+  std::fill(v.past.end() - 6 * 60, v.past.end() - 3 * 60,
+            actors::finite(-1)); // the second and third of the last six hours
   const auto rows = cells_of(v);
   const auto row = rows[11];
   const auto gap = row.find("    ");
@@ -289,7 +290,7 @@ BOOST_AUTO_TEST_CASE(the_page_says_what_is_expected_and_how_good_that_was) {
   BOOST_TEST(has(page, "burst    12% chance within 5m, 52% EXPECTED within 2h (of more than 150/s)\n"));
   BOOST_TEST(has(page, "event    deployment 13:00 to 14:00, load x1.43 while it lasts\n"));
   BOOST_TEST(has(page, "batch 12:00 to 12:00, no effect known\n"));
-  BOOST_TEST(has(page, "learned 2026-03-01 12:00:00 UTC in 85.0ms from 1440 slots of 1m, 1440 of them observed\n"));
+  BOOST_TEST(has(page, "learned 2026-03-01 12:00:00 UTC in 85.0ms from 1440 slots of 1m\n"));
 }
 
 BOOST_AUTO_TEST_CASE(a_list_that_is_long_is_cut_and_says_so) {
