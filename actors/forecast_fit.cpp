@@ -79,6 +79,8 @@ result<void> for_each_row(const store::history& history, const forecast_subject&
 // A model learned a moment ago, of the same grid.
 std::optional<forecast_model> saved_model(const store::history& history, const std::string& object,
                                           const std::string& name, const grid& past, forecast_freshness freshness) {
+  if (freshness.model_age_max <= std::chrono::seconds{0})
+    return std::nullopt; // not even one of this very slot: it may not know of an event that was told since
   const auto stored = history.get_model(object, name);
   if (!stored || stored->version != forecast_model_blob_version)
     return std::nullopt;

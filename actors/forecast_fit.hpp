@@ -32,7 +32,7 @@ struct forecast_subject {
   forecasting::event_subject concerns; // which events matter
 };
 
-// How old a saved model may be to be served instead of a new one.
+// How old a saved model may be to be served instead of a new one; 0: none is.
 struct forecast_freshness {
   std::chrono::seconds model_age_max{0};
 };

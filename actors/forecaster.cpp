@@ -11,7 +11,6 @@
 
 #include "actors/ask.hpp"
 #include "actors/error_message.hpp"
-#include "config/calendar.hpp"
 #include "config/log.hpp"
 #include "store/catalogue.hpp"
 #include "store/history.hpp"
@@ -29,39 +28,52 @@ error no_history() {
   return {errc::unavailable, "the history could not be opened: nothing is learned until the next start", 0};
 }
 
-// The calendar as the forecasting library knows events.
-std::vector<forecasting::told_event> told_events(const node_context& node) {
-  std::vector<forecasting::told_event> out;
-  const auto all = node.events();
-  if (!all)
-    return out;
-  const auto seconds = [](microseconds t) { return static_cast<double>(t.count()) * 1e-6; };
-  for (const auto& event : *all) {
-    const auto target = [scope = event.told.target.scope] {
-      switch (scope) {
-      case event_scope::volume:
-        return forecasting::event_target::volume;
-      case event_scope::instance:
-        return forecasting::event_target::instance;
-      case event_scope::application:
-        return forecasting::event_target::application;
-      case event_scope::everything:
-        break;
-      }
-      return forecasting::event_target::everything;
-    }();
-    out.push_back({event.told.type, target, event.told.target.name, seconds(event.told.start.time_since_epoch()),
-                   seconds(event.told.duration)});
-  }
-  return out;
-}
-
 const volume_settings* find_settings(const settings& all, const volume_name& name) {
   for (const auto& volume : all.volumes)
     if (volume.name == name)
       return &volume;
   return nullptr;
 }
+
+forecasting::event_target target_of(event_scope scope) {
+  switch (scope) {
+  case event_scope::volume:
+    return forecasting::event_target::volume;
+  case event_scope::instance:
+    return forecasting::event_target::instance;
+  case event_scope::application:
+    return forecasting::event_target::application;
+  case event_scope::everything:
+    break;
+  }
+  return forecasting::event_target::everything;
+}
+
+// As the forecasting library wants them; on a fit thread, since there may be thousands.
+std::vector<forecasting::told_event> told(const std::vector<calendar_event>& events) {
+  std::vector<forecasting::told_event> out;
+  out.reserve(events.size());
+  for (const auto& event : events)
+    out.push_back({event.told.type, target_of(event.told.target.scope), event.told.target.name,
+                   static_cast<double>(event.told.start.time_since_epoch().count()) * 1e-6,
+                   static_cast<double>(event.told.duration.count()) * 1e-6});
+  return out;
+}
+
+// Tells the forecaster that its job has ended, however it ends: one that threw must not stay under way for ever.
+class end_of_fit {
+public:
+  end_of_fit(caf::actor_addr to, std::uint64_t number) : to_(std::move(to)), number_(number) {}
+  end_of_fit(const end_of_fit&) = delete;
+  ~end_of_fit() {
+    if (const auto strong = caf::actor_cast<forecaster_actor>(to_))
+      caf::anon_send(strong, atom::fitted_v, fit_completion{number_});
+  }
+
+private:
+  caf::actor_addr to_;
+  std::uint64_t number_;
+};
 
 } // namespace
 
@@ -120,26 +132,40 @@ result<forecast_subject> forecaster_state::subject_of(const forecast_request& re
   return subject;
 }
 
+result<void> forecaster_state::submit(const std::shared_ptr<fit>& job, std::uint64_t number, fit_pool::urgency level,
+                                      std::chrono::seconds model_age_max) {
+  const auto work = [job, history = node->history, now = node->clock->wall_now(), model_age_max, to = self->address(),
+                     number] {
+    if (job->begun.exchange(true))
+      return;
+    const end_of_fit tell(to, number);
+    job->view = make_forecast(*history, job->subject, job->load, told(*job->events), now, {model_age_max});
+  };
+  job->urgent = level == fit_pool::urgency::person_waits;
+  return node->fits->submit({"forecast " + job->key, level, work});
+}
+
+// One fit of a subject at a time: who comes later shares it, and a person makes one that waits for its turn urgent.
 std::shared_ptr<forecaster_state::fit> forecaster_state::begin(const forecast_subject& subject, load_kind load,
                                                                fit_pool::urgency level,
                                                                std::chrono::seconds model_age_max) {
   const auto key = key_of(subject, load);
-  for (const auto& [number, job] : under_way)
-    if (job->key == key)
-      return job;
-  const auto job = std::make_shared<fit>();
-  job->key = key;
-  const auto number = next_fit++;
-  const auto work = [job, subject, load, told = told_events(*node), history = node->history,
-                     now = node->clock->wall_now(), model_age_max, to = self->address(), number] {
-    job->view = make_forecast(*history, subject, load, told, now, {model_age_max});
-    if (const auto strong = caf::actor_cast<forecaster_actor>(to))
-      caf::anon_send(strong, atom::fitted_v, fit_completion{number});
-  };
-  if (const auto sent = node->fits->submit({"forecast " + key, level, work}); !sent) {
-    job->view = tl::unexpected(sent.error());
-    return nullptr;
+  for (const auto& [number, job] : under_way) {
+    if (job->key != key)
+      continue;
+    if (level == fit_pool::urgency::person_waits && !job->urgent)
+      if (const auto sent = submit(job, number, level, model_age_max); !sent)
+        log::warning("{}", sent.error().to_string()); // it still has its old place
+    return job;
   }
+  const auto job = std::make_shared<fit>();
+  job->subject = subject;
+  job->load = load;
+  job->key = key;
+  job->events = node->events();
+  const auto number = next_fit++;
+  if (!submit(job, number, level, model_age_max))
+    return nullptr;
   under_way.emplace(number, job);
   return job;
 }
@@ -151,11 +177,17 @@ caf::result<forecast_view> forecaster_state::forecast(const forecast_request& re
   if (!subject)
     return to_caf(subject.error());
   const auto now_us = to_microseconds(node->clock->wall_now());
-  const auto known = latest.find(key_of(*subject, request.load));
-  if (known != latest.end() && now_us - known->second->fitted_us >= 0 &&
+  const auto key = key_of(*subject, request.load);
+  const auto known = latest.find(key);
+  // A saved model does not know what was told since; without any events it need not.
+  const auto told_before = known_events.find(key);
+  const auto told_now = node->events();
+  const bool nothing_new = told_before == known_events.end() ? told_now->empty() : told_before->second == told_now;
+  if (nothing_new && known != latest.end() && now_us - known->second->fitted_us >= 0 &&
       microseconds{now_us - known->second->fitted_us} < forecast_fresh_for)
     return *known->second;
-  const auto job = begin(*subject, request.load, fit_pool::urgency::person_waits, forecast_fresh_for);
+  const auto job = begin(*subject, request.load, fit_pool::urgency::person_waits,
+                         nothing_new ? forecast_fresh_for : std::chrono::seconds{0});
   if (!job || job->waiting.size() >= forecast_waiting_max)
     return to_caf({errc::busy, "too many forecasts are being made; try again", 0});
   job->waiting.push_back(self->make_response_promise<caf::response_promise>());
@@ -187,9 +219,20 @@ void forecaster_state::fitted(const fit_completion& done) {
     return;
   const auto job = found->second;
   under_way.erase(found);
+  // Whoever tells an event and then asks wants to see it, also when a fit was under way already.
+  if (job->view && !job->waiting.empty() && !job->again && job->events != node->events())
+    if (const auto second =
+            begin(job->subject, job->load, fit_pool::urgency::person_waits, std::chrono::seconds{0})) {
+      second->again = true;
+      second->waiting = std::move(job->waiting);
+      return;
+    }
   if (job->view) {
-    if (latest.size() >= forecasts_kept_max && !latest.contains(job->key))
+    if (latest.size() >= forecasts_kept_max && !latest.contains(job->key)) {
+      known_events.erase(latest.begin()->first);
       latest.erase(latest.begin());
+    }
+    known_events[job->key] = job->events;
     latest[job->key] = std::make_shared<const forecast_view>(*job->view);
   } else {
     log::warning("forecast {}: {}", job->key, job->view.error().to_string());

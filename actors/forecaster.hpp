@@ -4,6 +4,7 @@
 // latest forecasts and who waits for one; models are in the history, so a dead forecaster loses nothing.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -29,15 +30,25 @@ struct forecaster_state {
   void fitted(const fit_completion& done);
   caf::result<std::string> ask(const std::string& message);
 
+  // The told events as the node publishes them: another pointer after each change.
+  using told_events = std::shared_ptr<const std::vector<calendar_event>>;
   struct fit {
-    result<forecast_view> view = fail(errc::internal, "not fitted");
+    forecast_subject subject;
+    load_kind load = load_kind::requests;
     std::string key;
+    told_events events;
+    std::atomic<bool> begun{false}; // it runs once, however often it is submitted
+    // Written by the fit thread before it says that it has ended, read by the actor after that.
+    result<forecast_view> view = fail(errc::internal, "the fit broke off; the log has the reason");
     std::vector<caf::response_promise> waiting;
+    bool urgent = false; // submitted for people
+    bool again = false;  // a second attempt, with the events that were told during the first
   };
   forecaster_actor::pointer self;
   node_context* node = nullptr;
   volume_uuid uuid;                                                   // nil: the node
   std::map<std::string, std::shared_ptr<const forecast_view>> latest; // by subject and quantity
+  std::map<std::string, told_events> known_events; // what the latest forecast knew, by the same key
   std::map<std::uint64_t, std::shared_ptr<fit>> under_way;
   std::uint64_t next_fit = 1;
   boot_time fitted_at{}; // in the background
@@ -46,6 +57,8 @@ struct forecaster_state {
 
 private:
   result<forecast_subject> subject_of(const forecast_request& request) const;
+  result<void> submit(const std::shared_ptr<fit>& job, std::uint64_t number, fit_pool::urgency level,
+                      std::chrono::seconds model_age_max);
   std::shared_ptr<fit> begin(const forecast_subject& subject, load_kind load, fit_pool::urgency level,
                              std::chrono::seconds model_age_max);
 };

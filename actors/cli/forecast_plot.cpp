@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t plot_rows = 12;
 constexpr std::size_t label_width = 10; // "1023MiB/s "
 constexpr std::int64_t second_us = 1'000'000;
+constexpr std::int64_t latest_us = 253'402'300'799 * second_us; // the end of the year 9999
 constexpr double headroom = 1.6; // how far beyond the curves an interval may stretch the scale
 
 // A picture under construction: where a time and a load lie on the sheet.
@@ -31,10 +32,15 @@ public:
     draw_ahead();
     draw_now();
     std::string out;
-    for (std::size_t row = 0; row < plot_rows; ++row)
-      out += fmt::format("{:>{}} {}{}\n", level_at(row), label_width, faint(row_mark(row)), sheet_.line(row, look_));
+    for (std::size_t row = 0; row < plot_rows; ++row) {
+      auto line = sheet_.line(row, look_);
+      line.erase(line.find_last_not_of(' ') + 1);
+      out += fmt::format("{:>{}} {}{}\n", level_at(row), label_width, faint(row_mark(row)), line);
+    }
     out += axis();
     out += events_line();
+    if (!view_.enough_past) // a flat line says nothing about windows
+      return out;
     out += windows_line("quiet", view_.quiet, look_.unicode ? "▁" : "_", quiet_colour);
     out += windows_line("busy", view_.busy, look_.unicode ? "▆" : "#", busy_colour);
     return out;
@@ -44,7 +50,8 @@ private:
   std::string faint(std::string_view text) const { return coloured(text, faint_colour, look_.colour); }
   double share_of(std::int64_t time_us) const {
     const auto length = std::max<std::int64_t>(span_.end_us - span_.begin_us, 1);
-    return static_cast<double>(time_us - span_.begin_us) / static_cast<double>(length);
+    // In doubles: the times of windows and events may be anything.
+    return (static_cast<double>(time_us) - static_cast<double>(span_.begin_us)) / static_cast<double>(length);
   }
   std::size_t column_of(std::int64_t time_us) const {
     const auto column = std::floor(share_of(time_us) * static_cast<double>(sheet_.columns()));
@@ -111,16 +118,17 @@ private:
       if (low && high)
         sheet_.shade(x / 2, std::max(height_of(*low), 0L), height_of(*high));
     }
-    std::optional<long> before;
+    long before = -1; // none
     for (std::size_t x = first_dot_ahead(); x < sheet_.dots_across(); ++x) {
       const auto load = mean_at(view_.ahead, view_.start_us, x);
       if (!load) {
-        before.reset();
+        before = -1;
         continue;
       }
       const long height = std::max(height_of(*load), 0L); // the lowest line of dots is zero
       // A steep step is one stroke, shared half and half by the two columns, so that the curve has no holes.
-      const long from = before && std::abs(*before - height) > 1 ? *before + (height > *before ? 1 : -1) : height;
+      const bool steep = before >= 0 && std::abs(before - height) > 1;
+      const long from = steep ? before + (height > before ? 1 : -1) : height;
       sheet_.stroke(x, from, height, pen::ahead);
       before = height;
     }
@@ -135,8 +143,18 @@ private:
 
   std::string level_at(std::size_t row) const {
     if (row == 0)
-      return load_text(top_, view_.load);
-    return row == plot_rows / 2 ? load_text(top_ / 2, view_.load) : "";
+      return level_text(top_);
+    return row == plot_rows / 2 ? level_text(top_ / 2) : "";
+  }
+  // As load_text, without the zeros that round numbers end in: "1k/s".
+  std::string level_text(double load) const {
+    auto text = load_text(load, view_.load);
+    const auto point = text.find('.');
+    const auto unit = text.find_first_not_of("0123456789.");
+    if (point == std::string::npos || unit == std::string::npos || unit < point)
+      return text;
+    const auto last = text.find_last_not_of('0', unit - 1);
+    return text.substr(0, last == point ? point : last + 1) + text.substr(unit);
   }
   std::string_view row_mark(std::size_t row) const {
     const bool labelled = row == 0 || row == plot_rows / 2;
@@ -181,8 +199,8 @@ private:
     for (const bool here : tick)
       line += look_.unicode ? (here ? "┴" : "─") : (here ? "+" : "-");
     labels.erase(labels.find_last_not_of(' ') + 1);
-    return fmt::format("{:>{}} {}\n{:>{}}{}\n", load_text(0, view_.load), label_width, faint(line), "",
-                       label_width + 2 - label_width / 2, labels);
+    return fmt::format("{:>{}} {}\n{:>{}}{}\n", "0", label_width, faint(line), "", label_width + 2 - label_width / 2,
+                       labels);
   }
 
   // Cells of a line below the axis; empty if nothing of it lies on the sheet.
@@ -257,9 +275,10 @@ plot_span span_of(const forecast_view& view) {
 }
 
 std::string forecast_plot(const forecast_view& view, const plot_look& look) {
-  const bool sane = view.step_us > 0 && view.start_us >= 0 && view.step_us <= 7 * 86'400 * second_us &&
-                    view.low.size() == view.ahead.size() && view.high.size() == view.ahead.size() &&
-                    view.past.size() <= forecast_points_max && view.ahead.size() <= forecast_points_max;
+  const bool sane = view.step_us > 0 && view.start_us >= 0 && view.start_us <= latest_us &&
+                    view.step_us <= 7 * 86'400 * second_us && view.low.size() == view.ahead.size() &&
+                    view.high.size() == view.ahead.size() && view.past.size() <= forecast_points_max &&
+                    view.ahead.size() <= forecast_points_max;
   if (!sane || (view.past.empty() && view.ahead.empty()))
     return {};
   return plot(view, look).draw();

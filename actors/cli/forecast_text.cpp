@@ -1,7 +1,6 @@
 #include "actors/cli/forecast_text.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -9,12 +8,9 @@
 #include "actors/cli/forecast_plot.hpp"
 #include "actors/cli/terminal.hpp"
 #include "config/text.hpp"
-#include "config/units.hpp"
 
 namespace gnomon::actors::cli {
 namespace {
-
-std::chrono::seconds seconds_of(std::int64_t us) { return std::chrono::seconds(us / 1'000'000); }
 
 // "5m", "1h30m", "2d": as short as it is exact to the minute.
 std::string short_span(std::int64_t us) {
@@ -26,6 +22,9 @@ std::string short_span(std::int64_t us) {
   if (s >= 60)
     return s % 60 == 0 ? fmt::format("{}m", s / 60) : fmt::format("{}m{:02}s", s / 60, s % 60);
   return fmt::format("{}s", s);
+}
+std::int64_t length_us(std::int64_t start_us, std::int64_t end_us) {
+  return start_us < 0 || end_us < start_us ? 0 : end_us - start_us;
 }
 std::string percent(double share) {
   const double value = 100 * std::clamp(share, 0.0, 1000.0);
@@ -69,6 +68,18 @@ std::string what_of(const forecast_view& v) {
   return fmt::format("{}: {} per second", subject, unit);
 }
 
+// Columns that text of ours takes: colours take none.
+std::size_t visible_width(std::string_view text) {
+  std::size_t out = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\033')
+      i = std::min(text.find('m', i), text.size() - 1);
+    else
+      out += (static_cast<unsigned char>(text[i]) & 0xC0) != 0x80 ? 1 : 0;
+  }
+  return out;
+}
+
 class page {
 public:
   page(const forecast_view& view, const plot_look& look) : v_(view), look_(look) {}
@@ -76,8 +87,7 @@ public:
   std::string text() {
     out_ = fmt::format("{}, {}\n", styled(what_of(v_), style::bold, look_.colour), human_date(v_.start_us));
     if (v_.observed_slots == 0 || v_.past.empty()) {
-      warn("Nothing has been observed yet, so there is nothing to forecast. It needs some load, or `gnomon history "
-           "import` of past load.");
+      warn("Nothing has been observed yet, so there is nothing to forecast: it takes some load first.");
       return out_;
     }
     expectations();
@@ -112,27 +122,24 @@ private:
     double now = -1;
     for (auto slot = v_.past.rbegin(); slot != v_.past.rend() && now < 0; ++slot)
       now = *slot;
-    std::string line = fmt::format("now {}", load(std::max(now, 0.0)));
+    std::vector<std::string> parts{fmt::format("now {}", load(std::max(now, 0.0)))};
     for (const auto& h : v_.horizons) {
       if (v_.step_us <= 0 || h.ahead_us <= 0 || v_.ahead.empty())
         continue;
-      const auto slot =
-          std::min<std::size_t>(static_cast<std::size_t>(std::max<std::int64_t>(h.ahead_us / v_.step_us, 1)),
-                                v_.ahead.size()) -
-          1;
-      line +=
-          fmt::format("; in {} {}", short_span(h.ahead_us), styled(load(v_.ahead[slot]), style::bold, look_.colour));
+      const auto slots = static_cast<std::size_t>(std::max<std::int64_t>(h.ahead_us / v_.step_us, 1));
+      const auto slot = std::min(slots, v_.ahead.size()) - 1;
+      parts.push_back(
+          fmt::format("in {} {}", short_span(h.ahead_us), styled(load(v_.ahead[slot]), style::bold, look_.colour)));
       if (slot < v_.low.size() && slot < v_.high.size())
-        line += fmt::format(" ({} to {})", load(v_.low[slot]), load(v_.high[slot]));
+        parts.back() += fmt::format(" ({} to {})", load(v_.low[slot]), load(v_.high[slot]));
     }
-    out_ += line + "\n";
+    out_ += wrapped("", parts);
   }
 
   void too_little() {
-    warn(fmt::format(
-        "Too little past to tell how good this is: {} of {}. Until there is more, what is drawn is little "
-        "more than \"as now\".",
-        counted(v_.observed_slots, "slot"), short_span(v_.step_us)));
+    warn(fmt::format("Too little past to tell how good this is: {} of {}.\n"
+                     "Until there is more, what is drawn is little more than \"as now\".",
+                     counted(v_.observed_slots, "slot"), short_span(v_.step_us)));
   }
 
   void accuracy() {
@@ -140,8 +147,7 @@ private:
     if (horizons.empty() ||
         std::all_of(horizons.begin(), horizons.end(), [](const auto& h) { return h.origins == 0; }))
       return;
-    out_ += "\n" + styled("How good it was on this load's own past", style::bold, look_.colour) +
-            " (error / error of \"as a slot ago\"; less is better; % is the voice's weight)\n";
+    out_ += "\n" + styled("How good it was on this load's own past", style::bold, look_.colour) + "\n";
     std::vector<table::column> columns{{""}};
     for (const auto& h : horizons)
       columns.push_back({"in " + short_span(h.ahead_us), table::align::right});
@@ -173,12 +179,33 @@ private:
     const auto second = text.find('\n') + 1, third = text.find('\n', second);
     out_ += text.substr(0, second) + styled(text.substr(second, third - second), style::green, look_.colour) +
             text.substr(third);
-    std::string line;
+    std::vector<std::string> parts;
     for (const auto& h : horizons)
       if (h.origins > 0)
-        line += fmt::format("{}{}: {} than the best naive one ({})", line.empty() ? "" : "; ", short_span(h.ahead_us),
-                            gain(h), printable(h.best_naive, 40));
-    out_ += line + "\n";
+        parts.push_back(fmt::format("in {} {} ({})", short_span(h.ahead_us), gain(h), printable(h.best_naive, 40)));
+    out_ += wrapped("against the best naive voice: ", parts);
+    for (const char* line : {"numbers: error over that of \"as one slot ago\" (MASE, log scale); less is better",
+                             "%: weight of the voice in the forecast"})
+      out_ += styled(line, style::dim, look_.colour) + "\n";
+  }
+  // `lead` and the parts, "; " between them, in lines that fit.
+  std::string wrapped(std::string_view lead, const std::vector<std::string>& parts) const {
+    std::string out(lead);
+    std::size_t used = visible_width(lead);
+    bool first = true;
+    for (const auto& part : parts) {
+      const auto width = visible_width(part);
+      if (!first)
+        out += ";", ++used;
+      if (used > 0 && used + 1 + width > std::max(look_.width, plot_width_min))
+        out += "\n", used = 0;
+      else if (!first)
+        out += " ", ++used;
+      out += part;
+      used += width;
+      first = false;
+    }
+    return out + "\n";
   }
   static std::string gain(const horizon_score& h) {
     const double naive = h.best_naive_mase, served = h.served_mase;
@@ -208,22 +235,24 @@ private:
         line += (line.empty() ? "" : ", ") + short_span(period);
       out_ += fmt::format("{:<9}every {}\n", "repeats", line);
     }
-    const auto window = [&](const predicted_window& w) {
-      return fmt::format("{} ({}), {} of the mean load", stretch(w.start_us, w.end_us, v_.start_us, exact()),
-                         human_span(seconds_of(w.end_us - w.start_us)), percent(w.fraction_of_mean));
-    };
-    several("quiet", v_.quiet, window);
-    if (v_.quiet.empty())
-      out_ += fmt::format("{:<9}no window below 30% of the mean load\n", "quiet");
-    several("busy", v_.busy, window);
-    if (!v_.bursts.empty()) {
-      std::string line;
-      for (const auto& b : v_.bursts) {
-        const auto chance = fmt::format("{} {} within {}", percent(b.chance), b.announced ? "EXPECTED" : "chance",
-                                        short_span(b.ahead_us));
-        line += (line.empty() ? "" : ", ") + (b.announced ? styled(chance, style::red, look_.colour) : chance);
+    if (v_.enough_past) {
+      const auto window = [&](const predicted_window& w) {
+        return fmt::format("{} ({}), {} of the mean load", stretch(w.start_us, w.end_us, v_.start_us, exact()),
+                           short_span(length_us(w.start_us, w.end_us)), percent(w.fraction_of_mean));
+      };
+      several("quiet", v_.quiet, window);
+      if (v_.quiet.empty())
+        out_ += fmt::format("{:<9}no window below 30% of the mean load\n", "quiet");
+      several("busy", v_.busy, window);
+      if (!v_.bursts.empty()) {
+        std::string line;
+        for (const auto& b : v_.bursts) {
+          const auto chance = fmt::format("{} {} within {}", percent(b.chance), b.announced ? "EXPECTED" : "chance",
+                                          short_span(b.ahead_us));
+          line += (line.empty() ? "" : ", ") + (b.announced ? styled(chance, style::red, look_.colour) : chance);
+        }
+        out_ += fmt::format("{:<9}{} (of more than {})\n", "burst", line, load(v_.bursts.front().threshold));
       }
-      out_ += fmt::format("{:<9}{} (of more than {})\n", "burst", line, load(v_.bursts.front().threshold));
     }
     several("event", v_.events, [&](const event_mark& e) {
       const double factor = e.factor;
@@ -235,9 +264,11 @@ private:
   }
 
   void footer() {
-    const auto line = fmt::format("learned {} in {} from {} of {}, {} of them observed", human_date(v_.fitted_us),
-                                  human_time_us(v_.fit_seconds * 1e6), counted(v_.past_slots, "slot"),
-                                  short_span(v_.step_us), v_.observed_slots);
+    auto line =
+        fmt::format("learned {} in {} from {} of {}", human_date(v_.fitted_us), human_time_us(v_.fit_seconds * 1e6),
+                    counted(v_.past_slots, "slot"), short_span(v_.step_us));
+    if (v_.observed_slots != v_.past_slots)
+      line += fmt::format(", {} observed", v_.observed_slots);
     out_ += styled(line, style::dim, look_.colour) + "\n";
   }
 
