@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "actors/event_payloads.hpp"
+#include "actors/history_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 
@@ -45,6 +46,10 @@ public:
 
   result<heat_view> heat(const volume_ref& ref, const heat_request& request);
   result<forecast_view> forecast(const forecast_request& request);
+
+  result<import_terms> terms_of_import(const volume_ref& ref);
+  result<import_receipt> note_import(const volume_ref& ref, const import_note& note);
+  result<import_receipt> take_in(const volume_ref& ref, const history_rows& rows);
 
   result<events_added> add_events(const event_batch& batch);
   // All of them: page by page, so that those told or removed meanwhile may be among them or not.

@@ -209,6 +209,15 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
         return state->pass_on<forecaster_actor, forecast_view>(forecaster_actor_name(record->name).c_str(), a,
                                                                request);
       },
+      [state](atom::take_in a, const volume_ref& ref) {
+        return state->pass_on<importer_actor, import_terms>(importer_name, a, ref);
+      },
+      [state](atom::take_in a, const volume_ref& ref, const import_note& note) {
+        return state->pass_on<importer_actor, import_receipt>(importer_name, a, ref, note);
+      },
+      [state](atom::take_in a, const volume_ref& ref, const history_rows& rows) {
+        return state->pass_on<importer_actor, import_receipt>(importer_name, a, ref, rows);
+      },
   };
 }
 

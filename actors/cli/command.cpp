@@ -15,8 +15,9 @@
 
 namespace gnomon::actors::cli {
 namespace {
-constexpr std::string_view verbs[] = {"check", "status", "volume", "top",      "actors", "ask",  "forecast",
-                                      "event", "record", "replay", "simulate", "shell",  "help", "quit"};
+constexpr std::string_view verbs[] = {"check",    "status",   "volume", "top",    "actors",
+                                      "ask",      "forecast", "event",  "record", "replay",
+                                      "simulate", "history",  "shell",  "help",   "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
                                              "undelete", "purge", "rename", "describe", "read-only",
                                              "who",      "fence", "clear"};
@@ -111,6 +112,7 @@ struct grammar {
     add_forecast();
     add_record();
     add_replay();
+    add_history(app, history_import_, [this] { out.what = history_import_; });
     add_simulate(app, simulate_, [this] { out.what = simulate_; });
     if (place == parse_place::command_line)
       verb<shell_command>(&app, "shell", "interactive: all of this, with completion and history");
@@ -305,6 +307,7 @@ private:
   record_command record_;
   replay_command replay_;
   simulate_command simulate_;
+  history_import_command history_import_;
   std::vector<std::string> ask_words_;
   bool reference_ = false, schema_ = false, deleted_ = false, all_ = false, direct_ = false, yes_ = false;
   bool wrap_ = false, scale_ = false;

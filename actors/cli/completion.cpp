@@ -18,6 +18,7 @@ const std::map<std::string_view, std::vector<std::string_view>> options{
     {"replay",
      {"--uri", "--to", "--volume", "--all-volumes", "--speed", "--depth", "--connections", "--wrap", "--scale",
       "--verify", "--reads-only", "--limit", "--duration"}},
+    {"history import", {"--volume", "--from", "--as", "--end-at", "--again"}},
     {"simulate",
      {"--volume", "--horizons", "--set-sizes", "--forecast-every", "--score-after", "--size", "--chunk-size"}},
     {"volume ls", {"--deleted", "--all"}},
@@ -57,6 +58,10 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
       add_matching(out.candidates, names(name_kind::volumes), partial);
     else if (last == "--start")
       add_matching(out.candidates, std::vector<std::string_view>{"now"}, partial);
+  } else if (verb == "history") {
+    if (last == "--volume")
+      add_matching(out.candidates, names(name_kind::volumes), partial);
+    out.is_path = before.size() == 2;
   } else if (verb == "ask" && before.size() == 1) {
     add_matching(out.candidates, names(name_kind::actors), partial);
   } else if (verb == "replay" && (last == "--to" || last == "--volume")) {
@@ -84,10 +89,12 @@ completion complete(std::span<const std::string> before, std::string_view partia
     add_matching(out.candidates, verb_words(), partial);
   } else if (before.size() == 1 && before[0] == "volume") {
     add_matching(out.candidates, volume_words(), partial);
+  } else if (before.size() == 1 && before[0] == "history") {
+    add_matching(out.candidates, std::vector<std::string_view>{"import"}, partial);
   } else if (before.size() == 1 && before[0] == "event") {
     add_matching(out.candidates, event_words(), partial);
   } else if (partial.starts_with("-")) {
-    const bool nested = before[0] == "volume" || before[0] == "event";
+    const bool nested = before[0] == "volume" || before[0] == "event" || before[0] == "history";
     add_options(out.candidates, nested ? before[0] + " " + before[1] : before[0], partial);
   } else {
     add_arguments(out, before, partial, names);
