@@ -166,6 +166,15 @@ result<std::vector<event_info>> client::list_events(event_query query) {
 result<event_info> client::remove_event(event_id id) {
   return impl_->request<event_info>(timeout::catalogue, atom::remove_v, id);
 }
+result<import_terms> client::terms_of_import(const volume_ref& ref) {
+  return impl_->request<import_terms>(timeout::query, atom::take_in_v, ref);
+}
+result<import_receipt> client::note_import(const volume_ref& ref, const import_note& note) {
+  return impl_->request<import_receipt>(timeout::take_in, atom::take_in_v, ref, note);
+}
+result<import_receipt> client::take_in(const volume_ref& ref, const history_rows& rows) {
+  return impl_->request<import_receipt>(timeout::take_in, atom::take_in_v, ref, rows);
+}
 
 std::string control_socket_path(const std::string& data_dir) { return data_dir + "/" + control_socket_name; }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "actors/event_payloads.hpp"
+#include "actors/history_payloads.hpp"
 #include "actors/instance_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
@@ -49,6 +50,10 @@ public:
   result<std::vector<instance_summary>> instances();
   result<instance_details> profile(const instance_id& id);
   result<instance_summary> describe(const instance_id& id, const instance_change& change);
+
+  result<import_terms> terms_of_import(const volume_ref& ref);
+  result<import_receipt> note_import(const volume_ref& ref, const import_note& note);
+  result<import_receipt> take_in(const volume_ref& ref, const history_rows& rows);
 
   result<events_added> add_events(const event_batch& batch);
   // All of them: page by page, so that those told or removed meanwhile may be among them or not.

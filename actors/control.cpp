@@ -223,6 +223,15 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
       [state](atom::describe a, const instance_id& id, const instance_change& change) {
         return state->pass_on<roster_actor, instance_summary>(roster_name, a, id, change);
       },
+      [state](atom::take_in a, const volume_ref& ref) {
+        return state->pass_on<importer_actor, import_terms>(importer_name, a, ref);
+      },
+      [state](atom::take_in a, const volume_ref& ref, const import_note& note) {
+        return state->pass_on<importer_actor, import_receipt>(importer_name, a, ref, note);
+      },
+      [state](atom::take_in a, const volume_ref& ref, const history_rows& rows) {
+        return state->pass_on<importer_actor, import_receipt>(importer_name, a, ref, rows);
+      },
   };
 }
 

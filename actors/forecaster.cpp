@@ -213,6 +213,13 @@ void forecaster_state::tick() {
   (void)begin(*subject, load_kind::requests, level, std::chrono::seconds{0}); // a full queue: the next tick
 }
 
+void forecaster_state::reload() {
+  latest.clear();
+  fitted_once = false;
+  if (!uuid.is_nil()) // the node's and the instances' are made when somebody asks
+    tick();
+}
+
 void forecaster_state::fitted(const fit_completion& done) {
   const auto found = under_way.find(done.job);
   if (found == under_way.end())
@@ -277,6 +284,7 @@ forecaster_actor::behavior_type forecaster(forecaster_actor::stateful_pointer<fo
       [state](atom::ask, const std::string& message) { return state->ask(message); },
       [state](atom::forecast, const forecast_request& request) { return state->forecast(request); },
       [state](atom::tick) { state->tick(); },
+      [state](atom::reload) { state->reload(); },
       [state](atom::fitted, const fit_completion& done) { state->fitted(done); },
   };
 }

@@ -27,6 +27,7 @@ struct forecaster_state {
   void start(node_context* n, volume_uuid of);
   caf::result<forecast_view> forecast(const forecast_request& request);
   void tick();
+  void reload();
   void fitted(const fit_completion& done);
   caf::result<std::string> ask(const std::string& message);
 

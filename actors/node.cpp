@@ -13,6 +13,7 @@
 #include "actors/events.hpp"
 #include "actors/fit_pool.hpp"
 #include "actors/forecaster.hpp"
+#include "actors/importer.hpp"
 #include "actors/local_door.hpp"
 #include "actors/observer.hpp"
 #include "actors/recorder.hpp"
@@ -214,6 +215,7 @@ result<void> node::start_actors() {
   add(observer_name, root_name, [context](caf::actor_system& s) { return spawn_observer(s, context); });
   add(instances_name, root_name, [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, instances_name); });
   add(roster_name, root_name, [context](caf::actor_system& s) { return spawn_roster(s, context); });
+  add(importer_name, root_name, [context](caf::actor_system& s) { return spawn_importer(s, context); });
   add(control_name, root_name, [context](caf::actor_system& s) { return spawn_control(s, context); });
   context->inbox.on_event([tree] {
     if (const auto events = tree->find_as<event_actor>(events_name))

@@ -41,6 +41,7 @@ inline constexpr const char* recorder_name = "recorder";
 inline constexpr const char* control_name = "control";
 inline constexpr const char* calendar_name = "calendar";
 inline constexpr const char* observer_name = "observer";
+inline constexpr const char* importer_name = "importer";
 inline constexpr const char* patterns_name = "patterns";
 inline constexpr const char* forecasters_name = "forecasters";
 inline constexpr const char* node_forecaster_name = "forecaster/@node"; // no volume's name has an @

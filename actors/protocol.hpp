@@ -10,6 +10,7 @@
 #include <caf/typed_actor.hpp>
 
 #include "actors/event_payloads.hpp"
+#include "actors/history_payloads.hpp"
 #include "actors/instance_payloads.hpp"
 #include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
@@ -57,6 +58,7 @@ GNOMON_ATOM(heat)
 GNOMON_ATOM(forecast)
 GNOMON_ATOM(fitted)
 GNOMON_ATOM(reload)
+GNOMON_ATOM(take_in)
 GNOMON_ATOM(add)
 GNOMON_ATOM(remove)
 GNOMON_ATOM(profiles)
@@ -76,6 +78,7 @@ inline constexpr seconds catalogue{30};      // rename, describe, clear, failed,
 inline constexpr seconds volume_change{120}; // create, resize, erase, undelete, access, fence: drains I/O
 inline constexpr seconds apply{600};         // apply: all volumes of a config, with their files
 inline constexpr seconds picture{60};        // heat, forecast: reads weeks of history, fits, on busy fit threads
+inline constexpr seconds take_in{120};       // take_in: a batch of rows behind everything the history has queued
 inline constexpr seconds record_next{10};    // next: waits up to record_wait for the first record
 } // namespace timeout
 
@@ -208,7 +211,21 @@ using forecaster_actor = supervised_actor::extend<
     // busy: too many wait already; not_found: no such instance.
     caf::replies_to<atom::forecast, forecast_request>::with<forecast_view>,
     // There is new load: fit again when it is time. From the observer.
-    caf::reacts_to<atom::tick>, caf::reacts_to<atom::fitted, fit_completion>>;
+    caf::reacts_to<atom::tick>,
+    // The past is another than what was learned from (an import): fit again.
+    caf::reacts_to<atom::reload>, caf::reacts_to<atom::fitted, fit_completion>>;
+
+// Takes rolled-up rows of the past into the history; at most import_jobs_max messages under way, then busy.
+using importer_actor = supervised_actor::extend<
+    // What a client must know to roll up a file for this volume.
+    caf::replies_to<atom::take_in, volume_ref>::with<import_terms>,
+    // An import begins or ends. already_exists: the same records were imported before; invalid_argument: older than
+    // what is kept, or in the future. At the end everybody learns the volume again.
+    caf::replies_to<atom::take_in, volume_ref, import_note>::with<import_receipt>,
+    // Rows, at most import_rows_max; answered when they are in the history.
+    caf::replies_to<atom::take_in, volume_ref, history_rows>::with<import_receipt>,
+    // A job on other threads is done.
+    caf::reacts_to<atom::fitted, fit_completion>>;
 
 // --- told events
 // --------------------------------------------------------------------------------------------------------
@@ -280,6 +297,10 @@ using control_actor = supervised_actor::extend<
     // As at the volume's pattern actor and forecaster.
     caf::replies_to<atom::heat, volume_ref, heat_request>::with<heat_view>,
     caf::replies_to<atom::forecast, forecast_request>::with<forecast_view>,
+    // As at the importer.
+    caf::replies_to<atom::take_in, volume_ref>::with<import_terms>,
+    caf::replies_to<atom::take_in, volume_ref, import_note>::with<import_receipt>,
+    caf::replies_to<atom::take_in, volume_ref, history_rows>::with<import_receipt>,
     // As at the calendar; told by the command line.
     caf::replies_to<atom::add, event_batch>::with<events_added>,
     caf::replies_to<atom::list, event_query>::with<event_page>,
@@ -331,6 +352,10 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::heat_view))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::forecast_request))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::forecast_view))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::fit_completion))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::import_terms))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::import_note))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::history_rows))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::import_receipt))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::event_id))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::event_source))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::event_batch))

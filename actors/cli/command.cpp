@@ -15,13 +15,15 @@
 
 namespace gnomon::actors::cli {
 namespace {
-constexpr std::string_view verbs[] = {"check",    "status", "volume", "instance", "heat",   "forecast",
-                                      "event",    "top",    "actors", "ask",      "record", "replay",
-                                      "simulate", "shell",  "help",   "quit"};
+constexpr std::string_view verbs[] = {"check",    "status",  "volume", "instance", "heat",   "forecast",
+                                      "event",    "top",     "actors", "ask",      "record", "replay",
+                                      "simulate", "history", "shell",  "help",     "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
                                              "undelete", "purge", "rename", "describe", "read-only",
                                              "who",      "fence", "clear"};
 constexpr std::string_view instance_verbs[] = {"ls", "show", "set"};
+constexpr std::string_view event_verbs[] = {"add", "ls", "rm"};
+constexpr std::string_view history_verbs[] = {"import"};
 
 // A value in the project's own spelling as a CLI11 conversion: what is wrong with it is a usage error.
 template <class Value, class Parse>
@@ -122,6 +124,7 @@ struct grammar {
     add_heat();
     add_record();
     add_replay();
+    add_history(app, history_import_, [this] { out.what = history_import_; });
     add_simulate(app, simulate_, [this] { out.what = simulate_; });
     if (place == parse_place::command_line)
       verb<shell_command>(&app, "shell", "interactive: all of this, with completion and history");
@@ -369,6 +372,7 @@ private:
   record_command record_;
   replay_command replay_;
   simulate_command simulate_;
+  history_import_command history_import_;
   std::vector<std::string> ask_words_;
   bool reference_ = false, schema_ = false, deleted_ = false, all_ = false, direct_ = false, yes_ = false;
   bool wrap_ = false, scale_ = false;
@@ -386,12 +390,8 @@ std::optional<std::string> unknown_verb(std::span<const std::string> words) {
       const auto meant = words[i] == "quit" ? std::string_view() : nearest(words[i], known);
       return fmt::format("there is no command {}{}", quote(words[i]),
                          meant.empty() ? "; --help lists them" : fmt::format("; did you mean {}?", meant));
-    } else if (words[i] == "volume" && known.data() == verbs) {
-      known = volume_verbs;
-    } else if (words[i] == "event" && known.data() == verbs) {
-      known = event_words();
-    } else if (words[i] == "instance" && known.data() == verbs) {
-      known = instance_verbs;
+    } else if (known.data() == verbs && !words_after(words[i]).empty()) {
+      known = words_after(words[i]);
     } else {
       return std::nullopt;
     }
@@ -466,7 +466,16 @@ result<std::vector<std::string>> split_words(std::string_view line) {
 }
 
 std::span<const std::string_view> verb_words() { return verbs; }
-std::span<const std::string_view> volume_words() { return volume_verbs; }
-std::span<const std::string_view> instance_words() { return instance_verbs; }
+std::span<const std::string_view> words_after(std::string_view verb) {
+  if (verb == "volume")
+    return volume_verbs;
+  if (verb == "instance")
+    return instance_verbs;
+  if (verb == "event")
+    return event_verbs;
+  if (verb == "history")
+    return history_verbs;
+  return {};
+}
 
 } // namespace gnomon::actors::cli

@@ -161,6 +161,18 @@ struct simulate_command {
   byte_count chunk_size; // 0: the default of a volume of that size
 };
 
+// How the file of an import is written; `by_header`: a series if its first line says so, else a trace.
+enum class import_format { by_header, trace, series };
+
+struct history_import_command {
+  std::string file;
+  volume_ref volume;  // whose history it becomes
+  std::string source; // the file's volume; empty: the one of that name, or the only one
+  import_format format = import_format::by_header;
+  bool end_now = false; // moved in time so that it ends now, instead of as it says
+  bool again = false;   // although it was imported before
+};
+
 using command =
     std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
                  volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
@@ -168,7 +180,7 @@ using command =
                  volume_describe_command, volume_access_command, volume_who_command, volume_fence_command,
                  volume_clear_command, event_add_command, event_ls_command, event_rm_command, forecast_command,
                  heat_command, instance_ls_command, instance_show_command, instance_set_command, record_command,
-                 replay_command, simulate_command>;
+                 replay_command, simulate_command, history_import_command>;
 
 struct invocation {
   node_location location;
@@ -195,10 +207,8 @@ result<std::optional<double>> parse_speed(std::string_view text);
 // is, a word that begins with # ends the line. invalid_argument: an unfinished quotation.
 result<std::vector<std::string>> split_words(std::string_view line);
 
-// The verbs, and what follows one: for completion and help. "volume" -> {"ls", "show", …}; else empty.
+// The verbs, and what follows one: for completion and help. "volume" -> {"ls", "show", …}; most: empty.
 std::span<const std::string_view> verb_words();
-std::span<const std::string_view> volume_words();
-std::span<const std::string_view> event_words();
-std::span<const std::string_view> instance_words();
+std::span<const std::string_view> words_after(std::string_view verb);
 
 } // namespace gnomon::actors::cli

@@ -71,6 +71,38 @@ result<std::vector<std::size_t>> parse_counts(std::string_view text) {
   return out;
 }
 
+void add_history(CLI::App& app, history_import_command& s, std::function<void()> chosen) {
+  auto* history = app.add_subcommand("history", "what a node knows of the past");
+  history->require_subcommand(1);
+  auto* import =
+      history->add_subcommand("import", "learn from a trace or a series of counters as if it had happened");
+  import->add_option("FILE", s.file, "a trace, or a CSV of time_us,volume,reads,writes,...; plain, .gz or .zst")
+      ->required()
+      ->type_name("");
+  import->add_option("--volume", s.volume.text, "whose history it becomes")->required()->type_name("NAME");
+  import
+      ->add_option("--from", s.source, "which of the file's volumes (default: the one of that name, or the only one)")
+      ->type_name("NAME");
+  add(
+      import, "--as", s.format,
+      [](const std::string& text) -> result<import_format> {
+        if (text == "trace" || text == "series")
+          return text == "trace" ? import_format::trace : import_format::series;
+        return fail(errc::invalid_argument, "expected trace or series");
+      },
+      "what the file is (default: what its first line says)", "trace|series");
+  add(
+      import, "--end-at", s.end_now,
+      [](const std::string& text) -> result<bool> {
+        if (text == "now")
+          return true;
+        return fail(errc::invalid_argument, "expected now");
+      },
+      "move it in time so that it ends now", "now");
+  import->add_flag("--again", s.again, "although it was imported before: it counts twice then");
+  import->callback(std::move(chosen));
+}
+
 void add_simulate(CLI::App& app, simulate_command& s, std::function<void()> chosen) {
   auto* simulate = app.add_subcommand("simulate", "score what would have been predicted during a trace (no node)");
   simulate->add_option("TRACE", s.trace, "time_us,volume,op,offset_bytes,length_bytes; plain, .gz or .zst")

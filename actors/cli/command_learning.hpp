@@ -13,6 +13,7 @@ namespace gnomon::actors::cli {
 
 // Adds the verb to `app`; its words go to `storage`, then `chosen` is called. Both must outlive the parse.
 void add_simulate(CLI::App& app, simulate_command& storage, std::function<void()> chosen);
+void add_history(CLI::App& app, history_import_command& storage, std::function<void()> chosen);
 
 // "5m,30m,2h": at least one, none of them zero. invalid_argument.
 result<std::vector<std::chrono::microseconds>> parse_durations(std::string_view text);

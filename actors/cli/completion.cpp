@@ -20,6 +20,7 @@ const std::map<std::string_view, std::vector<std::string_view>> options{
     {"replay",
      {"--uri", "--to", "--volume", "--all-volumes", "--speed", "--depth", "--connections", "--wrap", "--scale",
       "--verify", "--reads-only", "--limit", "--duration"}},
+    {"history import", {"--volume", "--from", "--as", "--end-at", "--again"}},
     {"simulate",
      {"--volume", "--horizons", "--set-sizes", "--forecast-every", "--score-after", "--size", "--chunk-size"}},
     {"volume ls", {"--deleted", "--all"}},
@@ -64,6 +65,10 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
       add_matching(out.candidates, names(name_kind::instances), partial);
     else if (last == "--criticality")
       add_matching(out.candidates, std::vector<std::string_view>{"low", "normal", "high"}, partial);
+  } else if (verb == "history") {
+    if (last == "--volume")
+      add_matching(out.candidates, names(name_kind::volumes), partial);
+    out.is_path = before.size() == 2;
   } else if (verb == "ask" && before.size() == 1) {
     add_matching(out.candidates, names(name_kind::actors), partial);
   } else if (verb == "replay" && (last == "--to" || last == "--volume")) {
@@ -72,8 +77,7 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
     add_matching(out.candidates,
                  std::vector<std::string_view>{"requests", "bytes", "reads", "writes", "read-bytes", "write-bytes"},
                  partial);
-  } else if ((verb == "record" || verb == "forecast") && before.size() == 1) {
-  } else if ((verb == "record" || verb == "heat") && before.size() == 1) {
+  } else if ((verb == "record" || verb == "heat" || verb == "forecast") && before.size() == 1) {
     add_matching(out.candidates, names(name_kind::volumes), partial);
   } else {
     out.is_path = ((verb == "replay" || verb == "simulate" || verb == "check") && before.size() == 1) ||
@@ -90,18 +94,10 @@ completion complete(std::span<const std::string> before, std::string_view partia
         out.candidates.emplace_back(word);
   } else if (before.size() == 1 && before[0] == "help") {
     add_matching(out.candidates, verb_words(), partial);
-  } else if (before.size() == 1 && before[0] == "volume") {
-    add_matching(out.candidates, volume_words(), partial);
-  } else if (before.size() == 1 && before[0] == "event") {
-    add_matching(out.candidates, event_words(), partial);
+  } else if (before.size() == 1 && !words_after(before[0]).empty()) {
+    add_matching(out.candidates, words_after(before[0]), partial);
   } else if (partial.starts_with("-")) {
-    const bool nested = before[0] == "volume" || before[0] == "event";
-    add_options(out.candidates, nested ? before[0] + " " + before[1] : before[0], partial);
-  } else if (before.size() == 1 && before[0] == "instance") {
-    add_matching(out.candidates, instance_words(), partial);
-  } else if (partial.starts_with("-")) {
-    const bool in_two_words = before.size() > 1 && (before[0] == "volume" || before[0] == "instance");
-    add_options(out.candidates, in_two_words ? before[0] + " " + before[1] : before[0], partial);
+    add_options(out.candidates, words_after(before[0]).empty() ? before[0] : before[0] + " " + before[1], partial);
   } else {
     add_arguments(out, before, partial, names);
   }

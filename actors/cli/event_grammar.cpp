@@ -9,7 +9,6 @@
 
 namespace gnomon::actors::cli {
 namespace {
-constexpr std::string_view event_verbs[] = {"add", "ls", "rm"};
 
 // What is wrong with a word is a usage error.
 template <class Take>
@@ -73,7 +72,5 @@ void event_grammar::add_to(CLI::App& event, command& what) {
   })->required();
   rm->callback([this, &what] { what = rm_; });
 }
-
-std::span<const std::string_view> event_words() { return event_verbs; }
 
 } // namespace gnomon::actors::cli

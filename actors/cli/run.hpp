@@ -55,6 +55,7 @@ int run(const instance_set_command&, context&);
 int run(const record_command&, context&);
 int run(const replay_command&, context&);
 int run(const simulate_command&, context&);
+int run(const history_import_command&, context&);
 int run(const shell_command&, context&);
 
 } // namespace gnomon::actors::cli

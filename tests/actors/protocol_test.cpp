@@ -334,6 +334,26 @@ template <>
 event_completion sample() {
   return {13, error_info(error{errc::limit_reached, "z", 0}), sample<events_added>()};
 }
+template <>
+import_terms sample() {
+  return {volume_name{"db"}, some_uuid(), byte_count{1ull << 40}, byte_count{1ull << 28}, 4096, 5, 6, 7, 8};
+}
+template <>
+import_note sample() {
+  return {"0123abcd", odd_text(), -1, 2, 3, true, true};
+}
+template <>
+history_rows sample() {
+  import_slot slot;
+  slot.start_us = 1'700'000'000'000'000, slot.seconds = 60;
+  slot.rows = {{chunk_index{9}, 1, 2, 3, 4, 5}, {}};
+  slot.elsewhere = {chunk_index{1}, ~0ull, 2, 3, 4, 5};
+  return {{slot, {}}};
+}
+template <>
+import_receipt sample() {
+  return {12, ~0ull};
+}
 
 using block = caf::id_block::gnomon;
 
@@ -383,6 +403,7 @@ BOOST_AUTO_TEST_CASE(every_interface_is_made_of_registered_types) {
   check_interface<pattern_actor>(*this, "pattern");
   check_interface<forecaster_actor>(*this, "forecaster");
   check_interface<calendar_actor>(*this, "calendar");
+  check_interface<importer_actor>(*this, "importer");
   check_interface<control_actor>(*this, "control");
 }
 
