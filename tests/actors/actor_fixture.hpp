@@ -18,6 +18,7 @@
 #include "actors/protocol.hpp"
 #include "actors/system_config.hpp"
 #include "store/catalogue.hpp"
+#include "store/history.hpp"
 #include "tests/actors/fake_engine.hpp"
 
 namespace gnomon::tests {
@@ -45,8 +46,8 @@ private:
   std::atomic<std::int64_t> passed_{1'000'000};
 };
 
-// An actor of a plain function. With an argument, for CAF 0.17 binds a reference to no tuple where there is none, which
-// the sanitizers rightly refuse.
+// An actor of a plain function. With an argument, for CAF 0.17 binds a reference to no tuple where there is none,
+// which the sanitizers rightly refuse.
 template <class Function>
 caf::actor spawn_function(caf::actor_system& system, Function behave) {
   return system.spawn([behave](caf::event_based_actor* self, int) { return behave(self); }, 0);
@@ -65,6 +66,25 @@ struct temporary_directory {
     std::filesystem::remove_all(path, ignored);
   }
   temporary_directory(const temporary_directory&) = delete;
+};
+
+// A history in a directory of its own, that commits at once.
+struct temporary_history {
+  temporary_directory directory;
+  std::unique_ptr<store::history> history;
+
+  explicit temporary_history(const clock_source& clock = system_clock_source()) { open(clock); }
+  void open(const clock_source& clock = system_clock_source()) { // again, as after a restart
+    history.reset();
+    store::history_options options;
+    options.directory = directory.path + "/history";
+    options.commit_delay = std::chrono::milliseconds(0);
+    options.clock = &clock;
+    auto opened = store::history::open(std::move(options));
+    if (!opened)
+      throw std::runtime_error(opened.error().to_string());
+    history = std::move(*opened);
+  }
 };
 
 // A request from the test's own thread, as a result.

@@ -3,10 +3,10 @@
 #include "actors/forecast_fit.hpp"
 
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
 
 #include <boost/test/unit_test.hpp>
+
+#include "tests/actors/actor_fixture.hpp"
 
 using namespace gnomon;
 using namespace gnomon::actors;
@@ -18,35 +18,16 @@ namespace {
 using std::chrono::seconds;
 const wall_time now{seconds{1'800'000'000}}; // a multiple of five minutes
 
-struct fixture {
-  std::string directory;
-  std::unique_ptr<store::history> history;
+struct fixture : tests::temporary_history {
   forecast_subject subject;
 
   fixture() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "gnomon_fit_XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    directory = pattern;
-    open();
     subject.name = "db";
     const auto uuid = volume_uuid::random();
     subject.object = uuid.to_string();
     subject.sources = {{uuid, std::nullopt}};
     subject.horizons = {seconds{300}, seconds{1800}, seconds{7200}};
     subject.concerns.volume = "db";
-  }
-  ~fixture() {
-    history.reset();
-    std::error_code ignored;
-    std::filesystem::remove_all(directory, ignored);
-  }
-  void open() {
-    store::history_options options;
-    options.directory = directory + "/history";
-    options.commit_delay = std::chrono::milliseconds(0);
-    auto opened = store::history::open(std::move(options));
-    BOOST_REQUIRE(opened.has_value());
-    history = std::move(*opened);
   }
   // Requests per slot by a function of the time before `now` in seconds.
   template <class Load>
@@ -125,7 +106,6 @@ BOOST_AUTO_TEST_CASE(a_week_of_days_is_forecast_no_worse_than_naively) {
 BOOST_AUTO_TEST_CASE(a_saved_model_is_served_while_it_is_young_also_after_a_restart) {
   remember(store::resolution::five_minutes, 3 * day, daily);
   const auto first = make();
-  history.reset();
   open();
   const auto again = make(load_kind::requests, {}, now + seconds{200}, seconds{600});
   BOOST_TEST((again.ahead == first.ahead));

@@ -18,16 +18,12 @@ namespace {
 
 struct fixture {
   tests::shared_clock clock;
-  tests::temporary_directory directory;
-  std::unique_ptr<store::history> history;
+  tests::temporary_history past{clock};
+  store::history* history = past.history.get();
   heat_knowledge known;
   store::instance_index web;
 
   fixture() {
-    store::history_options options;
-    options.directory = directory.path + "/history";
-    options.clock = &clock;
-    history = tests::store_and_engine::value(store::history::open(std::move(options)));
     web = history->intern(instance_id("web-1")).value();
     known.uuid = volume_uuid::random();
     known.name = volume_name("db");

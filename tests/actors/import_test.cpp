@@ -5,10 +5,10 @@
 #include <numeric>
 
 #include <boost/test/unit_test.hpp>
-#include <unistd.h>
 
 #include "actors/cli/import_rollup.hpp"
 #include "actors/import_journal.hpp"
+#include "tests/actors/actor_fixture.hpp"
 
 using namespace gnomon;
 using namespace gnomon::actors;
@@ -19,33 +19,10 @@ constexpr std::uint64_t MiB = 1u << 20;
 constexpr std::int64_t second = 1'000'000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
 constexpr std::int64_t now = 1'700'000'000 * second;
 
-std::string temporary_path() {
-  static int number = 0;
-  return std::filesystem::temp_directory_path() /
-         ("gnomon-import-test." + std::to_string(::getpid()) + "." + std::to_string(++number));
-}
 struct temporary {
-  explicit temporary(const std::string& text) : path(temporary_path()) { std::ofstream(path) << text; }
-  ~temporary() { std::filesystem::remove(path); }
-  std::string path;
-};
-// A history in a directory of its own.
-struct with_history {
-  with_history() {
-    std::filesystem::create_directory(directory);
-    store::history_options options;
-    options.directory = directory;
-    auto opened = store::history::open(options);
-    if (!opened)
-      throw std::runtime_error(opened.error().to_string());
-    history = std::move(*opened);
-  }
-  ~with_history() {
-    history.reset();
-    std::filesystem::remove_all(directory);
-  }
-  std::string directory = temporary_path();
-  std::unique_ptr<store::history> history;
+  explicit temporary(const std::string& text) { std::ofstream(path) << text; }
+  tests::temporary_directory directory;
+  std::string path = directory.path + "/file";
 };
 
 import_terms terms() {
@@ -234,7 +211,7 @@ BOOST_AUTO_TEST_CASE(the_node_refuses_what_it_does_not_keep_and_what_is_not_yet)
   BOOST_TEST((check_import_rows(many, terms()).error().code == errc::limit_reached));
 }
 
-BOOST_FIXTURE_TEST_CASE(the_same_records_are_imported_twice_only_on_purpose, with_history) {
+BOOST_FIXTURE_TEST_CASE(the_same_records_are_imported_twice_only_on_purpose, tests::temporary_history) {
   const auto volume = terms().uuid;
   const auto at = wall_time{microseconds{now}};
   auto end = note("a");
@@ -256,7 +233,7 @@ BOOST_FIXTURE_TEST_CASE(the_same_records_are_imported_twice_only_on_purpose, wit
   BOOST_TEST(note_import(*history, volume_uuid{}, note("a"), at).has_value()); // another volume's
 }
 
-BOOST_FIXTURE_TEST_CASE(a_damaged_journal_begins_anew_and_stays_bounded, with_history) {
+BOOST_FIXTURE_TEST_CASE(a_damaged_journal_begins_anew_and_stays_bounded, tests::temporary_history) {
   const auto volume = terms().uuid;
   const auto at = wall_time{microseconds{now}};
   BOOST_REQUIRE(history->put_model(volume.to_string(), imports_model_name, imports_model_version,
@@ -267,7 +244,7 @@ BOOST_FIXTURE_TEST_CASE(a_damaged_journal_begins_anew_and_stays_bounded, with_hi
   BOOST_TEST(!note_import(*history, volume, note("100"), at));
 }
 
-BOOST_FIXTURE_TEST_CASE(rows_come_out_of_the_history_as_they_went_in, with_history) {
+BOOST_FIXTURE_TEST_CASE(rows_come_out_of_the_history_as_they_went_in, tests::temporary_history) {
   auto wanted = terms();
   wanted.now_us = to_microseconds(system_clock_source().wall_now());
   import_rollup rollup(wanted, wanted.now_us);

@@ -24,17 +24,13 @@ const wall_time now{seconds(1'700'000'001)}; // that of shared_clock
 
 struct fixture {
   tests::shared_clock clock;
-  tests::temporary_directory directory;
-  std::unique_ptr<store::history> history;
+  tests::temporary_history past{clock};
+  store::history* history = past.history.get();
   watched_volume db{volume_uuid::random(), volume_name("db"), {byte_count{16ull << 20}, 64, {300.0}}};
   watched_volume idle{volume_uuid::random(), volume_name("idle"), {byte_count{16ull << 20}, 64, {300.0}}};
   store::instance_index web, batch;
 
   fixture() {
-    store::history_options options;
-    options.directory = directory.path + "/history";
-    options.clock = &clock;
-    history = tests::store_and_engine::value(store::history::open(std::move(options)));
     web = history->intern(instance_id("web-1")).value();
     batch = history->intern(instance_id("batch")).value();
   }

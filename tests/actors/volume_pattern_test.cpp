@@ -149,15 +149,11 @@ BOOST_AUTO_TEST_CASE(chunks_beyond_the_volume_and_times_that_are_none_go_nowhere
 
 // Through a real history: what a node that was killed finds when it comes back.
 BOOST_AUTO_TEST_CASE(a_pattern_is_learned_from_the_history_with_and_without_a_saved_one) {
-  temporary_directory where;
   shared_clock clock;
+  const temporary_history past(clock);
+  auto& history = *past.history;
   const auto now = clock.wall_now();
   const double start = static_cast<double>(now.time_since_epoch().count()) * 1e-6 - 3 * 3600;
-  store::history_options options;
-  options.directory = where.path + "/history";
-  options.clock = &clock;
-  auto history = store::history::open(options);
-  BOOST_REQUIRE(history.has_value());
   const auto volume = volume_uuid::random();
   hours_of_load(start, 3, [&](double t, std::uint64_t chunk, double reads) {
     store::history_batch batch;
@@ -165,30 +161,28 @@ BOOST_AUTO_TEST_CASE(a_pattern_is_learned_from_the_history_with_and_without_a_sa
     batch.time = wall_time{microseconds{static_cast<std::int64_t>(t * 1e6)}};
     const auto n = static_cast<std::uint64_t>(reads);
     batch.rows.push_back({chunk_index{chunk}, {}, {n, 0, n * 4096, 0, 0}});
-    (*history)->append(std::move(batch), nullptr);
+    history.append(std::move(batch), nullptr);
   });
-  BOOST_REQUIRE((*history)->maintain().has_value());
+  BOOST_REQUIRE(history.maintain().has_value());
 
-  const auto fresh = load_pattern(**history, volume, shape_of(64), now, true);
+  const auto fresh = load_pattern(history, volume, shape_of(64), now, true);
   BOOST_REQUIRE(fresh.has_value());
   BOOST_TEST(fresh->known_chunks() == 2u);
   BOOST_REQUIRE(!fresh->hot_sets(4)[0].prediction.chunks.empty());
 
   BOOST_REQUIRE(
-      (*history)
-          ->put_model(volume.to_string(), pattern_model_name, pattern_model_version, to_bytes(fresh->to_numbers()))
+      history.put_model(volume.to_string(), pattern_model_name, pattern_model_version, to_bytes(fresh->to_numbers()))
           .has_value());
-  const auto saved = load_pattern(**history, volume, shape_of(64), now, true);
+  const auto saved = load_pattern(history, volume, shape_of(64), now, true);
   BOOST_REQUIRE(saved.has_value());
   BOOST_TEST(saved->known_chunks() == 2u);
   // A saved state that cannot be read is no reason to know nothing.
-  BOOST_REQUIRE((*history)
-                    ->put_model(volume.to_string(), pattern_model_name, pattern_model_version, store::bytes(24))
-                    .has_value());
-  const auto damaged = load_pattern(**history, volume, shape_of(64), now, true);
+  BOOST_REQUIRE(
+      history.put_model(volume.to_string(), pattern_model_name, pattern_model_version, store::bytes(24)).has_value());
+  const auto damaged = load_pattern(history, volume, shape_of(64), now, true);
   BOOST_REQUIRE(damaged.has_value());
   BOOST_TEST(damaged->known_chunks() == 2u);
-  const auto none = load_pattern(**history, volume_uuid::random(), shape_of(64), now, true);
+  const auto none = load_pattern(history, volume_uuid::random(), shape_of(64), now, true);
   BOOST_REQUIRE(none.has_value());
   BOOST_TEST(none->known_chunks() == 0u);
 }
