@@ -1,6 +1,9 @@
 #include "actors/client.hpp"
 
+#include <future>
+
 #include <caf/actor_cast.hpp>
+#include <caf/event_based_actor.hpp>
 #include <caf/scoped_actor.hpp>
 
 #include "actors/error_message.hpp"
@@ -9,6 +12,9 @@
 #include "actors/system_config.hpp"
 
 namespace gnomon::actors {
+namespace {
+constexpr const char* lost = "the node's control actor ended before it answered; what was asked may have been done";
+}
 
 struct client::impl {
   explicit impl(std::string socket_path)
@@ -40,17 +46,33 @@ struct client::impl {
     return outcome;
   }
 
+  // A request that is under way when the control actor dies gets no answer from CAF, so each is sent by an actor that
+  // watches: unavailable then, at once, and the next request shakes hands again.
   template <class Reply, class... Ts>
   result<Reply> request(std::chrono::seconds patience, const Ts&... message) {
     if (!control) {
       if (auto again = shake_hands(); !again)
         return tl::unexpected(again.error());
     }
-    result<Reply> outcome = fail(errc::internal, "no reply");
-    self->request(control, patience, message...)
-        .receive([&](Reply& reply) { outcome = std::move(reply); },
-                 [&](const caf::error& reason) { outcome = tl::unexpected(from_caf(reason)); });
-    return outcome;
+    const auto outcome = std::make_shared<std::promise<result<Reply>>>();
+    auto answer = outcome->get_future();
+    system.spawn(
+        [outcome, patience, message...](caf::event_based_actor* asker, const control_actor& whom) {
+          const auto end = [asker, outcome](result<Reply> with) {
+            outcome->set_value(std::move(with));
+            asker->quit();
+          };
+          asker->set_down_handler([end](const caf::down_msg&) { end(fail(errc::unavailable, lost)); });
+          asker->monitor(whom);
+          asker->request(whom, patience, message...)
+              .then([end](Reply& reply) { end(std::move(reply)); },
+                    [end](const caf::error& reason) { end(tl::unexpected(from_caf(reason))); });
+        },
+        control);
+    auto outcome_here = answer.get();
+    if (!outcome_here && outcome_here.error().message == lost)
+      control = nullptr;
+    return outcome_here;
   }
 
   std::string path;
