@@ -113,6 +113,20 @@ title "What it has learned: chunk over time, who touches what, what will be hot 
 LC_ALL=C.UTF-8 run gnomon heat bench
 run gnomon instance ls
 
+title "A past from elsewhere: two weeks of counters (made up here) become its history, and the next day is forecast"
+# Slots of five minutes: busy by day, half as busy at weekends, a backup every night at two, noise.
+awk 'BEGIN {
+  srand(7); print "time_us,volume,reads,writes,read_bytes,write_bytes"
+  for (slot = 0; slot < 4032; ++slot) {
+    hour = slot / 12 % 24; day = int(slot / 288)
+    load = (400 + 350 * sin((hour - 8) * 0.2618)) * (day % 7 > 4 ? 0.5 : 1) * (0.9 + 0.2 * rand())
+    if (hour >= 2 && hour < 2.5) load += 2500
+    printf "%.0f,elsewhere,%d,%d,%d,%d\n", slot * 3e8, load * 300, load * 60, load * 300 * 8192, load * 60 * 4096
+  }
+}' >"$work/fortnight.csv"
+run gnomon history import "$work/fortnight.csv" --volume files --end-at now
+LC_ALL=C.UTF-8 run gnomon forecast files
+
 title "What the node says about itself"
 run gnomon status
 run gnomon actors
