@@ -154,18 +154,21 @@ double volume_pattern::replay_from_seconds() const {
   return from;
 }
 
+std::vector<forecasting::chunk_window> volume_pattern::window::activity() const {
+  std::vector<forecasting::chunk_window> out;
+  out.reserve(open.size());
+  for (const auto& [chunk, seen] : open)
+    out.push_back(seen);
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.chunk.value < b.chunk.value; });
+  return out;
+}
+
 void volume_pattern::close(window& w, double now_seconds) {
   const double length = w.set.options().window_seconds;
   if (now_seconds < w.start_seconds + length)
     return;
   if (!w.open.empty()) {
-    std::vector<forecasting::chunk_window> activity;
-    activity.reserve(w.open.size());
-    for (const auto& [chunk, seen] : w.open)
-      activity.push_back(seen);
-    std::sort(activity.begin(), activity.end(),
-              [](const auto& a, const auto& b) { return a.chunk.value < b.chunk.value; });
-    w.set.close_window(w.start_seconds, activity);
+    w.set.close_window(w.start_seconds, w.activity());
     w.open.clear();
   }
   w.start_seconds = slot_of(now_seconds, length);
@@ -197,8 +200,12 @@ void volume_pattern::add(const access& what) {
 
 std::vector<volume_pattern::hot_window> volume_pattern::hot_sets(std::size_t count) const {
   std::vector<hot_window> out;
-  for (const auto& w : windows_)
-    out.push_back({w.set.options().window_seconds, w.set.predict(count)});
+  for (const auto& w : windows_) {
+    auto set = w.set.known_chunks() > 0 ? std::nullopt : std::optional(w.set);
+    if (set)
+      set->close_window(w.start_seconds, w.activity());
+    out.push_back({w.set.options().window_seconds, (set ? *set : w.set).predict(count)});
+  }
   return out;
 }
 

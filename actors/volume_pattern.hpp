@@ -91,7 +91,8 @@ public:
   // After from_numbers(): rows of the history from here on bring the state up to date.
   double replay_from_seconds() const;
   std::vector<forecasting::chunk_heat> heat(double now_seconds) const { return heat_.at(now_seconds); }
-  // The predicted hot set of each horizon, at most `count` chunks each.
+  // The predicted hot set of each horizon, at most `count` chunks each. Before the first window of a horizon is over,
+  // what was seen in it so far stands for it.
   std::vector<hot_window> hot_sets(std::size_t count) const;
   const shape& of() const { return shape_; }
   std::size_t known_chunks() const { return heat_.chunks(); }
@@ -101,6 +102,7 @@ private:
     forecasting::hot_set set;
     double start_seconds = 0; // of what is open
     std::unordered_map<std::uint64_t, forecasting::chunk_window> open;
+    std::vector<forecasting::chunk_window> activity() const; // of what is open, by chunk
   };
   explicit volume_pattern(shape wanted) : shape_(std::move(wanted)) {}
   void close(window& w, double now_seconds);

@@ -85,6 +85,18 @@ BOOST_AUTO_TEST_CASE(what_found_no_cell_counts_for_the_volume_alone) {
   BOOST_TEST(over->total.reads == 9u);
 }
 
+BOOST_AUTO_TEST_CASE(a_volume_a_few_seconds_old_has_hot_sets_already) {
+  auto young = volume_pattern::make(shape_of(64)).value();
+  young.add(access(begin + 1, 7, 3));
+  young.add(access(begin + 2, 9, 30));
+  for (int again = 0; again < 2; ++again) // asking changes nothing
+    for (const auto& window : young.hot_sets(8)) {
+      BOOST_REQUIRE(window.prediction.chunks.size() == 2u);
+      BOOST_TEST(window.prediction.chunks[0].chunk.value == 9u);
+      BOOST_TEST(window.prediction.windows_scored == 0);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_saved_pattern_and_the_rows_that_came_after_it_are_the_pattern) {
   auto whole = volume_pattern::make(shape_of(64)).value();
   hours_of_load(begin, 9, [&](double t, std::uint64_t chunk, double reads) { whole.add(access(t, chunk, reads)); });
