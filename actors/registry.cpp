@@ -7,8 +7,10 @@
 
 #include "actors/ask.hpp"
 #include "actors/error_message.hpp"
+#include "actors/fit_pool.hpp"
 #include "actors/views.hpp"
 #include "config/log.hpp"
+#include "store/history.hpp"
 
 namespace gnomon::actors {
 namespace {
@@ -35,6 +37,34 @@ void registry_state::tick() {
     if (*purged > 0)
       log::info("purged {} deleted volumes", *purged);
   });
+  forget_purged();
+}
+
+void registry_state::forget_purged() const {
+  if (node->history == nullptr || node->fits == nullptr)
+    return;
+  const auto forget = [history = node->history, catalogue = node->catalogue] {
+    const auto objects = history->list_objects();
+    if (!objects)
+      return log::warning("forgetting purged volumes: {}", objects.error().to_string());
+    std::unordered_set<volume_uuid> known;
+    for (const auto& record : catalogue->list())
+      known.insert(record.uuid);
+    for (const auto& record : catalogue->list_deleted())
+      known.insert(record.uuid);
+    for (const auto& object : *objects) {
+      const auto uuid = volume_uuid::parse(object);
+      if (!uuid || known.contains(*uuid))
+        continue;
+      auto forgotten = history->forget(*uuid);
+      if (forgotten)
+        forgotten = history->erase_models(object);
+      if (!forgotten)
+        log::warning("forgetting volume {}: {}", object, forgotten.error().to_string());
+    }
+  };
+  if (const auto sent = node->fits->submit({"forget purged volumes", fit_pool::urgency::low, forget}); !sent)
+    log::warning("forgetting purged volumes: {}", sent.error().to_string()); // the next hour will
 }
 
 void registry_state::start(node_context* n) {

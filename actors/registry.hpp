@@ -97,6 +97,8 @@ struct registry_state {
   void add_actors(const store::volume_record& record);
   // Volume, pattern and forecaster actors for every live volume, none for others.
   void sync_actors();
+  // What was learned of volumes that are neither live nor deleted goes too, on a fit thread.
+  void forget_purged() const;
   // Whatever differs between catalogue and data plane is brought in line; problems are logged once.
   void repair();
 

@@ -140,9 +140,12 @@ caf::result<volume_summary> registry_state::purge(const volume_ref& ref) {
   const auto record = resolve(*node->catalogue, ref, list_filter::deleted);
   if (!record)
     return to_caf(record.error());
-  return change(record->uuid, [catalogue = node->catalogue, uuid = record->uuid](const step_done& done) {
-    catalogue->purge(uuid, forward(done));
-  });
+  return change(
+      record->uuid,
+      [catalogue = node->catalogue, uuid = record->uuid](const step_done& done) {
+        catalogue->purge(uuid, forward(done));
+      },
+      [this] { forget_purged(); });
 }
 
 caf::result<volume_summary> registry_state::rename(const volume_ref& ref, const volume_name& new_name) {

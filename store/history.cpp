@@ -411,6 +411,21 @@ result<std::vector<model_entry>> history::list_models(std::string_view object) c
   return entries;
 }
 
+result<std::vector<std::string>> history::list_objects() const {
+  std::vector<std::string> objects;
+  auto listed = env_->read([&](const read_transaction& t) {
+    return t.scan(history_database::models, "", [&](std::string_view key, bytes_view) {
+      const auto object = key.substr(0, key.find('\0'));
+      if (objects.empty() || objects.back() != object)
+        objects.emplace_back(object);
+      return scan_step::next;
+    });
+  });
+  if (!listed)
+    return tl::unexpected(listed.error());
+  return objects;
+}
+
 void history::erase_models(std::string object, done finished) {
   if (auto ok = check_model_names(object, "x"); !ok)
     return finished ? finished(std::move(ok)) : void();

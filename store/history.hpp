@@ -162,6 +162,7 @@ public:
   result<void> put_model(std::string object, std::string name, std::uint32_t version, bytes blob);
   result<history_model> get_model(std::string_view object, std::string_view name) const; // not_found, corrupt
   result<std::vector<model_entry>> list_models(std::string_view object) const;
+  result<std::vector<std::string>> list_objects() const; // that have models
   void erase_models(std::string object, done finished);
   result<void> erase_models(std::string object);
 

@@ -172,7 +172,13 @@ BOOST_AUTO_TEST_CASE(the_command_line_reaches_everything_through_the_local_door)
   BOOST_TEST(cli->list(list_filter::deleted)->size() == 1u);
   BOOST_TEST(cli->undelete({"other"}, volume_name{}).has_value());
   BOOST_TEST(cli->erase({"other"}).has_value());
+  auto& history = *running->context().history;
+  const auto kept = uuid_of("db").to_string(), gone = cli->list(list_filter::deleted)->front().uuid.to_string();
+  for (const auto& object : {kept, gone})
+    BOOST_REQUIRE(history.put_model(object, "learned", 1, {}).has_value());
   BOOST_TEST(cli->purge({"other"}).has_value());
+  BOOST_TEST(eventually([&] { return history.list_models(gone)->empty(); })); // what was learned goes with the data
+  BOOST_TEST(!history.list_models(kept)->empty());
   BOOST_TEST((cli->show({"other"}).error().code == errc::not_found));
   BOOST_TEST(cli->ask("volume/db", "status")->find("db") != std::string::npos);
   BOOST_TEST((cli->ask("nobody", "status").error().code == errc::not_found));

@@ -267,6 +267,8 @@ BOOST_FIXTURE_TEST_CASE(models_are_kept_by_object_and_name, fixture) {
   BOOST_REQUIRE(entries.size() == 2u);
   BOOST_TEST(entries[0].name == "gate");
   BOOST_TEST(entries[1].blob_bytes == 5u);
+  BOOST_TEST(past->list_objects().value() == (std::vector<std::string>{"vol-1", "vol-10"}),
+             boost::test_tools::per_element());
   REQUIRE_OK(past->erase_models("vol-1"));
   CHECK_ERROR(past->get_model("vol-1", "prophet"), errc::not_found);
   REQUIRE_OK(past->get_model("vol-10", "prophet"));
