@@ -1,5 +1,6 @@
 #include "actors/client.hpp"
 
+#include <functional>
 #include <future>
 
 #include <caf/actor_cast.hpp>
@@ -14,7 +15,9 @@
 namespace gnomon::actors {
 namespace {
 constexpr const char* lost = "the node's control actor ended before it answered; what was asked may have been done";
-}
+
+void asker(caf::event_based_actor* self, const std::function<void(caf::event_based_actor*)>& ask) { ask(self); }
+} // namespace
 
 struct client::impl {
   explicit impl(std::string socket_path)
@@ -54,25 +57,23 @@ struct client::impl {
       if (auto again = shake_hands(); !again)
         return tl::unexpected(again.error());
     }
-    const auto outcome = std::make_shared<std::promise<result<Reply>>>();
-    auto answer = outcome->get_future();
-    system.spawn(
-        [outcome, patience, message...](caf::event_based_actor* asker, const control_actor& whom) {
-          const auto end = [asker, outcome](result<Reply> with) {
-            outcome->set_value(std::move(with));
-            asker->quit();
-          };
-          asker->set_down_handler([end](const caf::down_msg&) { end(fail(errc::unavailable, lost)); });
-          asker->monitor(whom);
-          asker->request(whom, patience, message...)
-              .then([end](Reply& reply) { end(std::move(reply)); },
-                    [end](const caf::error& reason) { end(tl::unexpected(from_caf(reason))); });
-        },
-        control);
-    auto outcome_here = answer.get();
-    if (!outcome_here && outcome_here.error().message == lost)
+    const auto promise = std::make_shared<std::promise<result<Reply>>>();
+    auto answer = promise->get_future();
+    system.spawn(asker, [promise, patience, message..., whom = control](caf::event_based_actor* one) {
+      const auto end = [one, promise](result<Reply> with) {
+        promise->set_value(std::move(with));
+        one->quit();
+      };
+      one->set_down_handler([end](const caf::down_msg&) { end(fail(errc::unavailable, lost)); });
+      one->monitor(whom);
+      one->request(whom, patience, message...)
+          .then([end](Reply& reply) { end(std::move(reply)); },
+                [end](const caf::error& reason) { end(tl::unexpected(from_caf(reason))); });
+    });
+    auto outcome = answer.get();
+    if (!outcome && outcome.error().message == lost)
       control = nullptr;
-    return outcome_here;
+    return outcome;
   }
 
   std::string path;

@@ -108,9 +108,17 @@ void add_warmth(const heat_knowledge& known, std::uint32_t hottest, heat_view& v
                     [](const auto& a, const auto& b) { return a.request_rate[1] > b.request_rate[1]; });
   for (std::size_t i = 0; i < shown; ++i) {
     const auto& c = by_warmth[i];
-    view.hottest.push_back({c.chunk, std::string(to_string(c.kind)), c.request_rate[0], c.request_rate[1],
-                            c.request_rate[3], c.byte_rate, c.write_share,
-                            static_cast<std::int64_t>(c.last_seconds * 1e6)});
+    view.hottest.push_back({c.chunk,
+                            std::string(to_string(c.kind)),
+                            c.request_rate[0],
+                            c.request_rate[1],
+                            c.request_rate[3],
+                            c.byte_rate,
+                            c.write_share,
+                            static_cast<std::int64_t>(c.last_seconds * 1e6),
+                            {}});
+    if (const auto timed = known.chunk_latencies.find(c.chunk.value); timed != known.chunk_latencies.end())
+      view.hottest.back().latency = timed->second;
   }
 }
 
@@ -172,6 +180,9 @@ result<heat_view> draw_heat(const store::history& history, const heat_knowledge&
     for (arma::uword column = 0; column < picture.n_cols; ++column)
       view.picture.emplace_back(picture(row, column));
   view.localities = localities_of(history, instances, requests);
+  for (auto& one : view.localities)
+    if (const auto timed = known.instance_latencies.find(one.instance); timed != known.instance_latencies.end())
+      one.latency = timed->second;
   add_warmth(known, wanted.hottest, view);
   add_hot_sets(known, view);
   return view;

@@ -15,6 +15,8 @@ struct heat_knowledge {
   volume_pattern::shape shape;
   std::vector<forecasting::chunk_heat> heat;
   std::vector<volume_pattern::hot_window> hot_sets;
+  std::unordered_map<std::uint64_t, recent_latency> chunk_latencies;
+  std::unordered_map<instance_id, recent_latency> instance_latencies;
   wall_time now;
 };
 

@@ -66,12 +66,14 @@ struct instance_summary {
   finite requests_last_hour, bytes_last_hour;
   std::uint64_t volumes = 0; // touched in the last hour
   std::int64_t last_us = 0;  // of its last request, as far as the last day is concerned
+  recent_latency latency;    // on all volumes
   friend bool operator==(const instance_summary&, const instance_summary&) = default;
 };
 template <class Inspector>
 auto inspect(Inspector& f, instance_summary& x) {
   return f(caf::meta::type_name("instance_summary"), x.id, x.in_config, x.set_by_hand, x.metadata, x.connections,
-           x.requests_per_second, x.bytes_per_second, x.requests_last_hour, x.bytes_last_hour, x.volumes, x.last_us);
+           x.requests_per_second, x.bytes_per_second, x.requests_last_hour, x.bytes_last_hour, x.volumes, x.last_us,
+           x.latency);
 }
 
 struct touched_chunk {

@@ -8,6 +8,7 @@
 
 #include "actors/inspect.hpp"
 #include "config/types.hpp"
+#include "io/coarse_latency.hpp"
 
 namespace gnomon::actors {
 
@@ -27,12 +28,13 @@ struct observed_chunk {
   instance_id instance;
   std::uint32_t reads = 0, writes = 0, sequential = 0;
   std::uint64_t read_bytes = 0, write_bytes = 0;
+  io::coarse_latency::counts read_latency{}, write_latency{};
   friend bool operator==(const observed_chunk&, const observed_chunk&) = default;
 };
 template <class Inspector>
 auto inspect(Inspector& f, observed_chunk& x) {
   return f(caf::meta::type_name("observed_chunk"), x.chunk, x.whole_volume, x.instance, x.reads, x.writes,
-           x.sequential, x.read_bytes, x.write_bytes);
+           x.sequential, x.read_bytes, x.write_bytes, x.read_latency, x.write_latency);
 }
 
 // One volume's second. At most observed_rows_max rows.
@@ -44,6 +46,27 @@ struct observed {
 template <class Inspector>
 auto inspect(Inspector& f, observed& x) {
   return f(caf::meta::type_name("observed"), x.time_us, x.rows);
+}
+
+// --- latency
+
+struct latency_quantiles {
+  finite p50_us, p99_us; // 0: nothing was answered lately
+  friend bool operator==(const latency_quantiles&, const latency_quantiles&) = default;
+};
+template <class Inspector>
+auto inspect(Inspector& f, latency_quantiles& x) {
+  return f(caf::meta::type_name("latency_quantiles"), x.p50_us, x.p99_us);
+}
+
+// End to end on this node, over about the last ten minutes; writes: trims and zeroings too.
+struct recent_latency {
+  latency_quantiles reads, writes;
+  friend bool operator==(const recent_latency&, const recent_latency&) = default;
+};
+template <class Inspector>
+auto inspect(Inspector& f, recent_latency& x) {
+  return f(caf::meta::type_name("recent_latency"), x.reads, x.writes);
 }
 
 // --- heat
@@ -67,12 +90,13 @@ struct chunk_warmth {
   finite bytes_per_second;                   // over half an hour
   finite write_share;                        // 0..1
   std::int64_t last_us = 0;
+  recent_latency latency;
   friend bool operator==(const chunk_warmth&, const chunk_warmth&) = default;
 };
 template <class Inspector>
 auto inspect(Inspector& f, chunk_warmth& x) {
   return f(caf::meta::type_name("chunk_warmth"), x.chunk, x.kind, x.rate_now, x.rate_half_hour, x.rate_day,
-           x.bytes_per_second, x.write_share, x.last_us);
+           x.bytes_per_second, x.write_share, x.last_us, x.latency);
 }
 
 struct kind_count {
@@ -91,11 +115,12 @@ struct locality {
   finite requests;                 // in the picture's span
   finite share;                    // of the volume's, 0..1
   std::vector<chunk_index> chunks; // its busiest ones, busiest first
+  recent_latency latency;
   friend bool operator==(const locality&, const locality&) = default;
 };
 template <class Inspector>
 auto inspect(Inspector& f, locality& x) {
-  return f(caf::meta::type_name("locality"), x.instance, x.requests, x.share, x.chunks);
+  return f(caf::meta::type_name("locality"), x.instance, x.requests, x.share, x.chunks, x.latency);
 }
 
 struct expected_chunk {

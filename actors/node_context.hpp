@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "actors/event_inbox.hpp"
+#include "actors/learning_payloads.hpp"
 #include "actors/payloads.hpp"
 #include "actors/recordings.hpp"
 #include "actors/supervision_tree.hpp"
@@ -105,6 +106,12 @@ public:
   // The told events, past and planned, by start and id; never null. The book sets it, after each change.
   std::shared_ptr<const std::vector<calendar_event>> events() const { return locked(events_); }
   void set_events(std::shared_ptr<const std::vector<calendar_event>> e) { assign(events_, std::move(e)); }
+  // How long the requests of each instance took lately; never null. The observer sets it.
+  using latency_by_instance = std::unordered_map<instance_id, recent_latency>;
+  std::shared_ptr<const latency_by_instance> latencies() const { return locked(latencies_); }
+  void set_latencies(latency_by_instance l) {
+    assign(latencies_, std::make_shared<const latency_by_instance>(std::move(l)));
+  }
   // Why volumes of the config are not as the config says; replaced by each apply.
   std::shared_ptr<const std::vector<std::string>> refused() const { return locked(refused_); }
   void set_refused(std::vector<std::string> r) {
@@ -130,6 +137,7 @@ private:
   std::shared_ptr<const telemetry_snapshot> rates_;
   std::shared_ptr<const node_facts> facts_ = std::make_shared<const node_facts>();
   std::shared_ptr<const std::vector<calendar_event>> events_ = std::make_shared<const std::vector<calendar_event>>();
+  std::shared_ptr<const latency_by_instance> latencies_ = std::make_shared<const latency_by_instance>();
   std::shared_ptr<const std::vector<std::string>> refused_ = std::make_shared<const std::vector<std::string>>();
 };
 

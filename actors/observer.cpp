@@ -53,6 +53,26 @@ void observer_state::hand_out(volume_uuid volume, observed second) {
   caf::anon_send(pattern, atom::observe_v, std::move(second));
 }
 
+void observer_state::time_instances(double now_seconds, const observed& second) {
+  for (const auto& row : second.rows) {
+    if (row.whole_volume)
+      continue;
+    auto known = latencies.find(row.instance);
+    if (known == latencies.end() && latencies.size() < instances_timed_max)
+      known = latencies.try_emplace(row.instance).first;
+    if (known != latencies.end())
+      known->second.add(now_seconds, row);
+  }
+}
+
+void observer_state::publish_latencies(double now_seconds) {
+  std::erase_if(latencies, [&](const auto& known) { return known.second.forgotten(now_seconds); });
+  std::unordered_map<instance_id, recent_latency> out;
+  for (const auto& [instance, tally] : latencies)
+    out.emplace(instance, tally.at(now_seconds));
+  node->set_latencies(std::move(out));
+}
+
 void observer_state::drain() {
   std::vector<io::observation> seen;
   {
@@ -61,6 +81,7 @@ void observer_state::drain() {
   }
   const auto now = node->clock->boot_now();
   const auto time_us = to_microseconds(node->clock->wall_now());
+  const double now_seconds = std::chrono::duration<double>(now.time_since_epoch()).count();
   std::unordered_map<volume_uuid, observed> by_volume;
   for (auto& one : seen) {
     auto& second = by_volume[one.volume];
@@ -69,7 +90,7 @@ void observer_state::drain() {
       continue;
     }
     second.rows.push_back({one.chunk, one.whole_volume, std::move(one.instance), one.reads, one.writes,
-                           one.sequential, one.read_bytes, one.write_bytes});
+                           one.sequential, one.read_bytes, one.write_bytes, one.read_latency, one.write_latency});
   }
   ++seconds_seen;
   rows_seen += seen.size();
@@ -77,12 +98,15 @@ void observer_state::drain() {
   node->observed.rows += seen.size();
   for (auto& [volume, second] : by_volume) {
     second.time_us = time_us;
+    time_instances(now_seconds, second);
     touched[volume] = now;
     hand_out(volume, std::move(second));
   }
   const bool slots = now >= next_slot_check, forecasts = now >= next_forecast_check;
-  if (slots)
+  if (slots) {
     next_slot_check = now + slot_check_every;
+    publish_latencies(now_seconds);
+  }
   if (forecasts)
     next_forecast_check = now + forecast_check_every;
   if (slots || forecasts)

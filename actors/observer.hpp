@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "actors/latency_tally.hpp"
 #include "actors/node_context.hpp"
 #include "actors/protocol.hpp"
 #include "io/engine.hpp"
@@ -19,6 +20,7 @@ inline constexpr std::chrono::seconds slot_check_every{10}; // open slots are cl
 inline constexpr std::chrono::seconds forecast_check_every{60};
 inline constexpr std::chrono::seconds maintain_every{60}; // of the history
 inline constexpr std::chrono::seconds touched_for{30};    // after its last request a volume is told of time
+inline constexpr std::size_t instances_timed_max = 4096;  // whose latencies are known at once
 
 struct observer_state {
   explicit observer_state(observer_actor::pointer self) : self(self) {}
@@ -37,12 +39,15 @@ struct observer_state {
   node_context* node = nullptr;
   std::shared_ptr<inbox> arrived = std::make_shared<inbox>();
   std::unordered_map<volume_uuid, boot_time> touched;
+  std::unordered_map<instance_id, read_write_tally> latencies; // of requests on all volumes
   boot_time next_slot_check{}, next_forecast_check{}, next_maintenance{};
   std::uint64_t seconds_seen = 0, rows_seen = 0, rows_homeless = 0; // homeless: their volume had no pattern actor
   const char* name = "observer";
 
 private:
   void hand_out(volume_uuid volume, observed second);
+  void time_instances(double now_seconds, const observed& second);
+  void publish_latencies(double now_seconds);
 };
 
 caf::actor spawn_observer(caf::actor_system& system, node_context* node);

@@ -92,7 +92,7 @@ void pattern_state::need_pattern(bool use_saved) {
 void pattern_state::learn(const observed& second) {
   const double time = static_cast<double>(second.time_us) * 1e-6;
   for (const auto& row : second.rows) {
-    if (row.whole_volume)
+    if (row.whole_volume || row.reads + row.writes == 0) // answered only
       continue;
     const double requests = static_cast<double>(row.reads) + row.writes;
     const double bytes = static_cast<double>(row.read_bytes + row.write_bytes);
@@ -146,7 +146,24 @@ void pattern_state::save() {
                            });
 }
 
+void pattern_state::time(const observed& second) {
+  const double now = static_cast<double>(second.time_us) * 1e-6;
+  const auto add = [now](auto& to, const auto& key, const observed_chunk& row) {
+    auto known = to.find(key);
+    if (known == to.end() && to.size() < chunks_timed_max)
+      known = to.try_emplace(key).first;
+    if (known != to.end())
+      known->second.add(now, row);
+  };
+  for (const auto& row : second.rows)
+    if (!row.whole_volume) {
+      add(chunk_latencies, row.chunk.value, row);
+      add(instance_latencies, row.instance, row);
+    }
+}
+
 void pattern_state::observe(const observed& second) {
+  time(second);
   keep(slot.add(second));
   if (pattern && !loading)
     return learn(second);
@@ -161,6 +178,9 @@ void pattern_state::tick() {
   keep(slot.close_before(now));
   if (pattern)
     pattern->advance_to(now);
+  const auto forgotten = [now](const auto& known) { return known.second.forgotten(now); };
+  std::erase_if(chunk_latencies, forgotten);
+  std::erase_if(instance_latencies, forgotten);
 }
 
 void pattern_state::reload() {
@@ -184,6 +204,10 @@ caf::result<heat_view> pattern_state::heat(const heat_request& request) {
   known.uuid = uuid, known.name = record->name, known.size = record->size, known.shape = *wanted;
   known.now = node->clock->wall_now();
   const double now = seconds_of(known.now);
+  for (const auto& [chunk, tally] : chunk_latencies)
+    known.chunk_latencies.emplace(chunk, tally.at(now));
+  for (const auto& [instance, tally] : instance_latencies)
+    known.instance_latencies.emplace(instance, tally.at(now));
   if (pattern) {
     pattern->advance_to(now);
     known.heat = pattern->heat(now);

@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "actors/fit_pool.hpp"
+#include "actors/latency_tally.hpp"
 #include "actors/node_context.hpp"
 #include "actors/protocol.hpp"
 #include "actors/volume_pattern.hpp"
@@ -19,6 +20,7 @@ namespace gnomon::actors {
 inline constexpr std::chrono::minutes pattern_save_every{5};
 inline constexpr std::size_t pattern_seconds_waiting_max = 600; // observed while the pattern is loaded
 inline constexpr std::size_t heat_requests_max = 64;            // under way at once
+inline constexpr std::size_t chunks_timed_max = 16'384;         // whose latencies are known at once, per volume
 inline constexpr std::size_t hot_set_size = 32;                 // chunks of a predicted hot set
 
 struct pattern_state {
@@ -46,6 +48,8 @@ struct pattern_state {
   volume_uuid uuid;
   open_slot slot;
   std::optional<volume_pattern> pattern; // none until it was needed
+  std::unordered_map<std::uint64_t, read_write_tally> chunk_latencies;
+  std::unordered_map<instance_id, read_write_tally> instance_latencies;
   std::deque<observed> waiting;          // for the pattern
   std::shared_ptr<load_job> loading;
   std::uint64_t loading_number = 0, next_job = 1;
@@ -59,6 +63,7 @@ private:
   std::optional<volume_pattern::shape> shape() const;
   void need_pattern(bool use_saved);
   void learn(const observed& second);
+  void time(const observed& second);
   // Hands a slot to the history; `then` runs when it is there (or is lost), on any thread.
   void keep(std::optional<open_slot::closed> over, std::function<void()> then = {});
   void save();

@@ -50,6 +50,9 @@ instance_summary summary_of(const node_context& node, const instance_id& id) {
   out.in_config = in_config != nullptr;
   out.set_by_hand = by_hand.has_value();
   out.metadata = metadata_of(in_config, by_hand ? &*by_hand : nullptr);
+  const auto latencies = node.latencies();
+  if (const auto known = latencies->find(id); known != latencies->end())
+    out.latency = known->second;
   return out;
 }
 

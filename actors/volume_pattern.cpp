@@ -39,7 +39,7 @@ std::optional<open_slot::closed> open_slot::add(const observed& second) {
   for (const auto& row : second.rows) {
     const auto counters = counters_of(row);
     total_ += counters;
-    if (!row.whole_volume)
+    if (!row.whole_volume && row.reads + row.writes > 0) // else answered only
       rows_[{row.chunk.value, row.instance.value}] += counters;
   }
   return former;

@@ -20,6 +20,7 @@
 #include "config/error.hpp"
 #include "config/settings.hpp"
 #include "config/types.hpp"
+#include "io/coarse_latency.hpp"
 #include "io/latency_histogram.hpp"
 
 namespace gnomon::io {
@@ -126,6 +127,7 @@ struct observation {
   std::uint32_t reads = 0, writes = 0; // writes: trims and zeroings too
   std::uint32_t sequential = 0;     // of both: continued where an earlier request of the instance ended
   std::uint64_t read_bytes = 0, write_bytes = 0;
+  coarse_latency::counts read_latency{}, write_latency{}; // of requests that were answered since the last collection
 };
 
 struct engine_options {

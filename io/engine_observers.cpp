@@ -62,6 +62,7 @@ void node_engine::collect_observations(std::function<void(std::vector<observatio
         o.volume = core->uuid();
         o.reads = a.reads, o.writes = a.writes, o.sequential = a.sequential;
         o.read_bytes = a.read_bytes, o.write_bytes = a.write_bytes;
+        o.read_latency = a.read_latency, o.write_latency = a.write_latency;
         seen.push_back(std::move(o));
         return seen.back();
       };

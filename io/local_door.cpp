@@ -27,6 +27,8 @@ void finished(volume_request& io, ring& on) {
     reply->assign(io.data, io.data + io.length);
   p->core->meter().end(here, io.op, byte_count{io.error == 0 ? io.length : 0}, latency,
                        io.error == 0 ? request_outcome::done : request_outcome::failed);
+  if (io.length > 0)
+    p->core->observations().answered(here, instance_slot{0}, io.op, byte_offset{io.offset}, latency);
   on.buffers().release(io.memory);
   p->done(std::move(reply));
 }

@@ -116,9 +116,11 @@ void nbd_connection::all_sent() {
       continue;
     r->metered = false;
     const bool ok = r->io.error == 0;
-    attached_.core->meter().end(here, r->io.op, byte_count{ok ? r->io.length : 0},
-                                static_cast<std::uint64_t>((now - r->io.started).count()),
+    const auto latency = static_cast<std::uint64_t>((now - r->io.started).count());
+    attached_.core->meter().end(here, r->io.op, byte_count{ok ? r->io.length : 0}, latency,
                                 ok ? request_outcome::done : request_outcome::failed);
+    if (r->io.length != 0)
+      attached_.core->observations().answered(here, attached_.slot, r->io.op, byte_offset{r->io.offset}, latency);
   }
   if (release_sent() && phase_ != phase::dropped)
     phase_ = phase::draining;

@@ -1,5 +1,5 @@
-// What the pattern actors learn from: per volume and ring, how often and how much each instance read and wrote in
-// each chunk since the last collection. One fixed open-addressing table at a time; nothing is lost silently: what
+// What the pattern actors learn from: per volume and ring, how often, how much and how fast each instance read and
+// wrote in each chunk since the last collection. One fixed open-addressing table at a time; nothing is lost silently: what
 // finds no cell is counted without its chunk.
 //
 // Threads: a ring observes (only its own part, while online in the quiescence domain). One collector, once a second:
@@ -22,6 +22,7 @@
 #include <new>
 
 #include "config/types.hpp"
+#include "io/coarse_latency.hpp"
 #include "io/engine.hpp"
 #include "io/wake.hpp"
 
@@ -37,12 +38,13 @@ struct chunk_activity {
   std::uint32_t sequential = 0; // of both: went on where an earlier request of the instance on that ring ended
   std::uint64_t read_bytes = 0;
   std::uint64_t write_bytes = 0;
+  coarse_latency::counts read_latency{}, write_latency{}; // counted when answered, in the chunk where it began
 };
 
 class observation_set {
 public:
-  static constexpr std::uint32_t cells_min = 128;   // 5 KiB: an ordinary second of an ordinary volume
-  static constexpr std::uint32_t cells_max = 16384; // 640 KiB per ring and table, for a volume that needs it
+  static constexpr std::uint32_t cells_min = 64;    // 11 KiB: an ordinary second of an ordinary volume
+  static constexpr std::uint32_t cells_max = 16384; // 2.7 MiB per ring and table, for a volume that needs it
   static constexpr std::uint32_t probes_max = 16;
   static constexpr std::size_t streams = 8; // interleaved sequential streams told apart per ring
 
@@ -75,6 +77,19 @@ public:
       count(cell_for(*to, chunk, instance), op, next - at, sequential);
       at = next;
     }
+  }
+
+  // The same request was answered, `latency_nanoseconds` after it was parsed. It may fall into the next period.
+  void answered(ring_index ring, instance_slot instance, operation op, byte_offset offset,
+                std::uint64_t latency_nanoseconds) noexcept {
+    if (op != operation::read && op != operation::write && op != operation::trim && op != operation::zero)
+      return;
+    side* const to = writable_side(rings_[ring.value]);
+    if (to == nullptr)
+      return; // unobserved
+    auto& activity = cell_for(*to, offset.value >> chunk_shift_, instance);
+    ++(op == operation::read ? activity.read_latency
+                             : activity.write_latency)[coarse_latency::bucket_of(latency_nanoseconds)];
   }
 
   // --- the collector

@@ -180,6 +180,8 @@ std::string rate(double per_second) {
                               : human_count(per_second);
 }
 
+std::string took(double us) { return us > 0 ? human_time_us(us) : "-"; }
+
 std::string header(const heat_view& v, bool colour) {
   auto out = fmt::format("{}  {} in {} of {}, {} seen\n", styled(printable(v.name.value, 128), style::bold, colour),
                          human_bytes(static_cast<double>(v.size.value)), counted(v.chunk_count, "chunk"),
@@ -197,26 +199,32 @@ std::string header(const heat_view& v, bool colour) {
 std::string hottest(const heat_view& v, const heat_look& look) {
   if (v.hottest.empty())
     return {};
-  table t({{"CHUNK", align::right},
-           {"AT", align::right},
-           {"KIND"},
-           {"NOW/s", align::right},
-           {"30m/s", align::right},
-           {"DAY/s", align::right},
-           {"BYTES/s", align::right},
-           {"WRITES", align::right},
-           {"LAST"}});
-  for (const auto& c : v.hottest)
-    t.row({fmt::format("{}", c.chunk.value),
-           human_bytes(static_cast<double>(c.chunk.value) * static_cast<double>(v.chunk_size.value)),
-           fmt::format("{}{}", sign_of(c.kind, look.with == ink::ascii), printable(c.kind)), rate(c.rate_now),
-           rate(c.rate_half_hour), rate(c.rate_day),
-           c.bytes_per_second > 0 ? human_bytes(std::floor(c.bytes_per_second)) : "-",
-           fmt::format("{:.0f}%", 100 * c.write_share),
-           c.last_us == 0
-               ? "-"
-               : human_span(std::chrono::seconds(std::max<std::int64_t>(v.to_us - c.last_us, 0) / 1'000'000)) +
-                     " ago"});
+  const bool timed = look.width >= 90; // room for one more column
+  std::vector<table::column> columns{{"CHUNK", align::right},   {"AT", align::right},    {"KIND"},
+                                     {"NOW/s", align::right},   {"30m/s", align::right}, {"DAY/s", align::right},
+                                     {"BYTES/s", align::right}, {"WRITES", align::right}};
+  if (timed)
+    columns.push_back({"READ p99", align::right});
+  columns.push_back({"LAST"});
+  table t(std::move(columns));
+  for (const auto& c : v.hottest) {
+    std::vector<std::string> cells{
+        fmt::format("{}", c.chunk.value),
+        human_bytes(static_cast<double>(c.chunk.value) * static_cast<double>(v.chunk_size.value)),
+        fmt::format("{}{}", sign_of(c.kind, look.with == ink::ascii), printable(c.kind)),
+        rate(c.rate_now),
+        rate(c.rate_half_hour),
+        rate(c.rate_day),
+        c.bytes_per_second > 0 ? human_bytes(std::floor(c.bytes_per_second)) : "-",
+        fmt::format("{:.0f}%", 100 * c.write_share)};
+    if (timed)
+      cells.push_back(took(c.latency.reads.p99_us));
+    cells.push_back(
+        c.last_us == 0
+            ? "-"
+            : human_span(std::chrono::seconds(std::max<std::int64_t>(v.to_us - c.last_us, 0) / 1'000'000)) + " ago");
+    t.row(std::move(cells));
+  }
   return "\n" + t.to_string();
 }
 
@@ -226,11 +234,17 @@ std::string localities(const heat_view& v, const heat_look& look) {
   std::size_t widest = 8;
   for (const auto& l : v.localities)
     widest = std::max(widest, std::min<std::size_t>(l.instance.value.size(), 40));
-  const auto room = look.width > widest + 40 ? look.width - widest - 22 : 18; // beside the other columns
-  table t({{"INSTANCE"}, {"REQUESTS", align::right}, {"SHARE", align::right}, {"BUSIEST CHUNKS"}});
+  const auto room = look.width > widest + 62 ? look.width - widest - 44 : 18; // beside the other columns
+  table t({{"INSTANCE"},
+           {"REQUESTS", align::right},
+           {"SHARE", align::right},
+           {"READ p99", align::right},
+           {"WRITE p99", align::right},
+           {"BUSIEST CHUNKS"}});
   for (const auto& l : v.localities)
     t.row({l.instance.value.empty() ? "anonymous" : printable(l.instance.value, 40), human_count(l.requests),
-           fmt::format("{:.0f}%", 100 * l.share), chunk_list(l.chunks, room)});
+           fmt::format("{:.0f}%", 100 * l.share), took(l.latency.reads.p99_us), took(l.latency.writes.p99_us),
+           chunk_list(l.chunks, room)});
   return "\n" + t.to_string();
 }
 

@@ -39,6 +39,16 @@ std::string sla_of(const instance_metadata& m) {
   return out;
 }
 
+// "half within 40us, 99% within 1.2ms"; empty: none were answered lately.
+std::string latency_of(const latency_quantiles& took, std::int64_t promised_us) {
+  if (took.p99_us <= 0)
+    return {};
+  auto out = fmt::format("half within {}, 99% within {}", human_time_us(took.p50_us), human_time_us(took.p99_us));
+  if (promised_us > 0)
+    out += took.p99_us <= static_cast<double>(promised_us) ? ": as promised" : ": longer than promised";
+  return out;
+}
+
 std::string volumes_of(const instance_details& d) {
   if (d.volumes.empty())
     return {};
@@ -157,6 +167,8 @@ std::string instance_text(const instance_details& d, std::int64_t now_us, bool c
   line("load now", s.requests_per_second > 0
                        ? fmt::format("{} requests/s, {}/s", rate(s.requests_per_second), bytes(s.bytes_per_second))
                        : "none in the last minute");
+  line("reads", latency_of(s.latency.reads, s.metadata.read_p99_us));
+  line("writes", latency_of(s.latency.writes, 0));
   for (const auto& p : d.predicted)
     line(fmt::format("next {}", human_span(std::chrono::seconds(p.ahead_us / 1'000'000))),
          fmt::format("{} requests/s, between {} and {}", rate(p.expected), rate(p.low), rate(p.high)));

@@ -70,6 +70,8 @@ json value_of(const event_mark& e) {
 std::string_view word_of(subject_kind kind) {
   return kind == subject_kind::volume ? "volume" : kind == subject_kind::instance ? "instance" : "node";
 }
+json value_of(const latency_quantiles& l) { return {{"p50_us", double(l.p50_us)}, {"p99_us", double(l.p99_us)}}; }
+json value_of(const recent_latency& l) { return {{"reads", value_of(l.reads)}, {"writes", value_of(l.writes)}}; }
 json value_of(const chunk_warmth& c) {
   return {{"chunk", c.chunk.value},
           {"kind", c.kind},
@@ -78,7 +80,8 @@ json value_of(const chunk_warmth& c) {
           {"requests_per_second_day", double(c.rate_day)},
           {"bytes_per_second", double(c.bytes_per_second)},
           {"write_share", double(c.write_share)},
-          {"last_us", c.last_us}};
+          {"last_us", c.last_us},
+          {"latency", value_of(c.latency)}};
 }
 json value_of(const locality& l) {
   auto chunks = json::array();
@@ -87,7 +90,8 @@ json value_of(const locality& l) {
   return {{"instance", l.instance.value},
           {"requests", double(l.requests)},
           {"share", double(l.share)},
-          {"chunks", chunks}};
+          {"chunks", chunks},
+          {"latency", value_of(l.latency)}};
 }
 json value_of(const predicted_hot_set& s) {
   auto chunks = json::array();
@@ -116,7 +120,8 @@ json value_of(const instance_summary& i) {
           {"requests_last_hour", double(i.requests_last_hour)},
           {"bytes_last_hour", double(i.bytes_last_hour)},
           {"volumes", i.volumes},
-          {"last_us", i.last_us}};
+          {"last_us", i.last_us},
+          {"latency", value_of(i.latency)}};
 }
 json value_of(const predicted_load& p) {
   return {{"ahead_us", p.ahead_us},

@@ -214,7 +214,7 @@ std::vector<connection_info> sample() {
 
 template <>
 observed_chunk sample() {
-  return {chunk_index{7}, true, instance_id{"web-1"}, 1, 2, 3, 4, 5};
+  return {chunk_index{7}, true, instance_id{"web-1"}, 1, 2, 3, 4, 5, {1, 2, 3}, {0, 0, 7}};
 }
 template <>
 observed sample() {
@@ -231,8 +231,8 @@ heat_view sample() {
   out.chunk_size = byte_count{1ull << 28}, out.chunk_count = 4096, out.known_chunks = 9;
   out.from_us = 1, out.to_us = 2, out.rows = 1, out.columns = 2, out.picture = {0.5, 1e9};
   out.requests = 3, out.bytes = 4e12, out.kinds = {{"rising", 3}};
-  out.hottest = {{chunk_index{3}, "rising", 1.5, 2.5, 3.5, 4.5, 0.25, 99}};
-  out.localities = {{instance_id{"web"}, 12, 0.75, {chunk_index{1}, chunk_index{2}}}};
+  out.hottest = {{chunk_index{3}, "rising", 1.5, 2.5, 3.5, 4.5, 0.25, 99, {{1.5, 2.5}, {3.5, 4.5}}}};
+  out.localities = {{instance_id{"web"}, 12, 0.75, {chunk_index{1}, chunk_index{2}}, {{9, 8}, {7, 6}}}};
   out.hot_sets = {{300'000'000, "learned", 0.9, 17, {{chunk_index{5}, 1e6, 250, true}}}};
   return out;
 }

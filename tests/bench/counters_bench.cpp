@@ -76,6 +76,7 @@ int main(int argc, char** argv) {
     meter.begin(ring);
     observation.observe(ring, instance_slot{1}, operation::read, read_at(n), byte_count{4096});
     meter.end(ring, operation::read, byte_count{4096}, started & 0xfffff);
+    observation.answered(ring, instance_slot{1}, operation::read, read_at(n), started & 0xfffff);
   });
 
   generation_gate generations(2);

@@ -23,6 +23,8 @@ struct collected {
   static void add(chunk_activity& to, const chunk_activity& a) {
     to.reads += a.reads, to.writes += a.writes, to.sequential += a.sequential;
     to.read_bytes += a.read_bytes, to.write_bytes += a.write_bytes;
+    for (std::size_t b = 0; b < a.read_latency.size(); ++b)
+      to.read_latency[b] += a.read_latency[b], to.write_latency[b] += a.write_latency[b];
   }
   void collect(observation_set& set) {
     set.collect(
@@ -74,6 +76,24 @@ BOOST_AUTO_TEST_CASE(a_request_across_chunks_counts_in_each_with_its_bytes_there
   BOOST_TEST((got[{0, 0}].reads == 1 && got[{0, 0}].read_bytes == 4096));
   BOOST_TEST((got[{1, 0}].reads == 1 && got[{1, 0}].read_bytes == 16 * mebibyte));
   BOOST_TEST((got[{2, 0}].reads == 1 && got[{2, 0}].read_bytes == 16 * mebibyte - 4096));
+}
+
+BOOST_AUTO_TEST_CASE(latencies_are_counted_where_the_request_began_also_in_the_next_period) {
+  observation_set set(1, chunk);
+  const byte_offset at{16 * mebibyte - 4096};
+  set.observe(ring0, instance_slot{5}, operation::read, at, byte_count{8192});
+  set.observe(ring0, instance_slot{5}, operation::zero, at, byte_count{4096});
+  set.answered(ring0, instance_slot{5}, operation::read, at, 100'000);
+  auto got = period(set).by_chunk;
+  const auto bucket = coarse_latency::bucket_of(100'000);
+  BOOST_TEST((coarse_latency::lower_bound(bucket) <= 100'000 && 100'000 < coarse_latency::lower_bound(bucket + 1)));
+  BOOST_TEST((got[{0, 5}].read_latency[bucket] == 1));
+  BOOST_TEST((got[{1, 5}].read_latency == coarse_latency::counts{}));
+  set.answered(ring0, instance_slot{5}, operation::zero, at, ~std::uint64_t{0});
+  set.answered(ring0, instance_slot{5}, operation::flush, at, 1);
+  got = period(set).by_chunk;
+  BOOST_TEST(got.size() == 1u);
+  BOOST_TEST((got[{0, 5}].writes == 0 && got[{0, 5}].write_latency.back() == 1));
 }
 
 BOOST_AUTO_TEST_CASE(interleaved_sequential_streams_are_recognised_and_random_access_is_not) {

@@ -71,7 +71,20 @@ class learning(unittest.TestCase):
             self.assertEqual(len(view["localities"]), 1)
             self.assertTrue(view["localities"][0]["instance"].startswith("anonymous:"))
             self.assertEqual(view["localities"][0]["chunks"], [3, 9])
+            for took in (hottest[0]["latency"]["reads"], hottest[1]["latency"]["writes"],
+                         view["localities"][0]["latency"]["reads"]):
+                self.assertGreater(took["p50_us"], 0)
+                self.assertGreaterEqual(took["p99_us"], took["p50_us"])
+            self.assertEqual(hottest[1]["latency"]["reads"], {"p50_us": 0, "p99_us": 0})
             self.assertEqual([s["horizon_us"] for s in view["hot_sets"]], [300e6, 1800e6, 7200e6])
+            # An instance has a profile soon after it was seen, and its latency is published every ten seconds.
+            name = view["localities"][0]["instance"]
+            def timed():
+                return [who for who in served.cli_json("instance", "ls")
+                        if who["id"] == name and who["latency"]["reads"]["p50_us"] > 0]
+            node.wait_until(timed, LIMIT, "the instance's latency", every=0.5)
+            node.wait_until(lambda: served.cli("instance", "show", name, check=False).returncode == 0, LIMIT, name)
+            self.assertIn("half within", served.cli("instance", "show", name).stdout)
             quiet = heat(served, "quiet")
             self.assertEqual((quiet["requests"], quiet["known_chunks"]), (0, 0))
             connection.shutdown()

@@ -1,4 +1,4 @@
-// The precompiled header of this folder and its tests: the parts of CAF that every actor needs, parsed once.
+// The precompiled header of this folder and its tests: what nearly every source here includes, parsed once.
 // Sources still include what they use; this file is never included by hand.
 #pragma once
 
@@ -23,3 +23,8 @@
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
+
+#include <fmt/format.h>
+
+#include "actors/node_context.hpp"
+#include "actors/protocol.hpp"
