@@ -150,7 +150,7 @@ caf::io::middleman_actor spawn_unix_middleman(caf::actor_system& system) {
 }
 
 local_door::local_door(caf::actor_system& system, std::string path)
-    : system_(system), path_(std::move(path)), middleman_(spawn_unix_middleman(system)) {}
+    : path_(std::move(path)), middleman_(spawn_unix_middleman(system)) {}
 
 local_door::~local_door() {
   close();

@@ -50,7 +50,6 @@ public:
 private:
   void published(result<void> outcome);
 
-  caf::actor_system& system_;
   const std::string path_;
   caf::io::middleman_actor middleman_;
   std::mutex mutex_;

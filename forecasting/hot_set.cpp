@@ -12,7 +12,6 @@ using arma::vec;
 namespace {
 
 constexpr std::array<double, 5> half_lives_windows = {1, 3, 12, 48, 288};
-constexpr double ewma_alpha = 0.3;
 constexpr double ridge = 50;
 constexpr double count_max = 1e15; // of requests or bytes in one window
 constexpr double empty_windows_max = 4096;

@@ -2,8 +2,7 @@
 // loads. Not with sanitizers, whose run time is not up when the choice is made.
 #pragma once
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 &&                             \
-    !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 && !defined(GNOMON_SANITIZED)
 #define GNOMON_MULTIVERSION __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
 #define GNOMON_MULTIVERSION

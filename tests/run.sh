@@ -9,9 +9,11 @@
 #                   mutated sessions. Hours.
 #   --no-install    do not call apt
 #
-# Four builds: the preset runs every label; `asan` runs the unit suites once more, `tsan` those that have threads, and
-# `fuzz` its targets for a few seconds each. build/PRESET is kept, so a second run only builds what changed.
-# The actors' suites under ThreadSanitizer need a CAF that is built with it too (tests/sanitized_caf.sh): --long.
+# Four builds: the preset runs every label but the unit suites of config and actors, which compile for longer than they
+# compute; `asan` runs all unit suites, `tsan` those that have threads, and `fuzz` its targets for a few seconds each.
+# --long and --only leave nothing out. The process tests mostly wait, so they run while `asan` is built. build/PRESET is
+# kept, so a second run only builds what changed. The actors' suites under ThreadSanitizer need a CAF that is built with
+# it too (tests/sanitized_caf.sh): --long.
 # shellcheck disable=SC2317,SC2086  # finish() is called by the trap; the unquoted ones are numbers
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -26,7 +28,7 @@ while [ $# -gt 0 ]; do
     --only) only=${2:?--only wants a label}; shift 2 ;;
     --long) long=1; shift ;;
     --no-install) install=0; shift ;;
-    *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,16s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
 
@@ -37,6 +39,7 @@ passed=0
 failed=0
 skipped=()
 failures=()
+meanwhile= # pid of the CTest that runs the process tests, while it does
 
 say() { printf '\n== %s (%d s so far)\n' "$*" "$SECONDS"; }
 
@@ -44,6 +47,9 @@ say() { printf '\n== %s (%d s so far)\n' "$*" "$SECONDS"; }
 finish() {
   local status=$?
   trap - EXIT
+  if [ -n "$meanwhile" ]; then
+    kill "$meanwhile" 2>/dev/null
+  fi
   if [ ${#skipped[@]} -gt 0 ]; then
     echo
     echo "skipped (a tool or right is missing here; neither passed nor failed):"
@@ -97,9 +103,14 @@ run_ctest() {
   report=$PWD/build/$name/report-$RANDOM.xml
   say "ctest $name $*"
   ctest --test-dir "build/$name" --output-on-failure --no-tests=error -j "$jobs" --output-junit "$report" "$@"
-  local status=$?
+  count "$report" $? "$name" "$*"
+}
+
+# count REPORT STATUS PRESET ARGUMENTS: adds a report of CTest to the totals.
+count() {
+  local report=$1 status=$2 name=$3 arguments=$4
   if [ ! -s "$report" ]; then
-    step_failed "ctest $name $* gave no report"
+    step_failed "ctest $name $arguments gave no report"
     return
   fi
   local verdict test
@@ -127,7 +138,7 @@ PYTHON
   )
   rm -f "$report"
   if [ $status != 0 ] && [ ${#failures[@]} = 0 ]; then
-    step_failed "ctest $name $* exited with $status"
+    step_failed "ctest $name $arguments exited with $status"
   fi
 }
 
@@ -142,13 +153,32 @@ if [ $install = 1 ]; then
   fi
 fi
 
-case $only in
-  asan|tsan|fuzz) ;;
-  *) build "$preset" && run_ctest "$preset" ${only:+-L "^$only\$"} ;;
-esac
+if [ -z "$only" ] && [ $long = 0 ]; then
+  if build "$preset" gnomond gnomon examples benchmarks io_tests store_tests forecasting_tests; then
+    run_ctest "$preset" -LE '^(process|config|actors)$'
+    say "ctest $preset -L ^process$ begins; its output comes after the build of asan"
+    meanwhile_report=$PWD/build/$preset/report-$RANDOM.xml
+    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --output-junit "$meanwhile_report" \
+      -L '^process$' >"build/$preset.process.log" 2>&1 &
+    meanwhile=$!
+  fi
+elif [[ ! $only =~ ^(asan|tsan|fuzz)$ ]]; then
+  build "$preset" && run_ctest "$preset" ${only:+-L "^$only\$"}
+fi
 
-# Sanitizers run the unit suites; the daemon under AddressSanitizer also serves the short process tests.
-if wanted asan && build asan unit_tests gnomond gnomon; then
+# Sanitizers run the unit suites.
+asan_built=0
+if wanted asan && build asan unit_tests; then
+  asan_built=1
+fi
+if [ -n "$meanwhile" ]; then
+  wait "$meanwhile"
+  status=$?
+  meanwhile=
+  cat "build/$preset.process.log"
+  count "$meanwhile_report" $status "$preset" "-L ^process$"
+fi
+if [ $asan_built = 1 ]; then
   run_ctest asan -L '^asan$'
 fi
 if wanted tsan && build tsan io_tests store_tests; then

@@ -100,9 +100,9 @@ std::vector<history_rows> import_rollup::take() {
     return out.back();
   };
   for (auto& [key, from] : open_) {
-    const auto begin_slot = [&](std::size_t wanted) -> import_slot& {
+    const auto begin_slot = [&, start_us = key.first, seconds = key.second](std::size_t wanted) -> import_slot& {
       auto& to = room(wanted).slots.emplace_back();
-      to.start_us = key.first, to.seconds = key.second;
+      to.start_us = start_us, to.seconds = seconds;
       return to;
     };
     auto* to = &begin_slot(std::min<std::size_t>(from.rows.size(), 1));

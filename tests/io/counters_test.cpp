@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_lost_while_others_read) {
   BOOST_TEST(meter.uncounted() == 0u);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef GNOMON_SANITIZED
 BOOST_AUTO_TEST_CASE(a_thousand_idle_volumes_cost_a_few_kibibytes_each) {
   constexpr std::size_t volumes = 1000;
   constexpr std::uint32_t ring_count = 16;
