@@ -11,6 +11,7 @@
 
 #include "actors/ask.hpp"
 #include "actors/error_message.hpp"
+#include "actors/roster.hpp"
 #include "config/log.hpp"
 #include "store/catalogue.hpp"
 #include "store/history.hpp"
@@ -78,6 +79,8 @@ private:
 } // namespace
 
 forecaster_state::~forecaster_state() {
+  if (node != nullptr)
+    node->forecasts.erase(uuid);
   for (auto& [number, job] : under_way)
     for (auto& promise : job->waiting)
       promise.deliver(to_caf({errc::unavailable, "the forecaster has ended; ask again", 0}));
@@ -106,8 +109,8 @@ result<forecast_subject> forecaster_state::subject_of(const forecast_request& re
     for (const auto& instance : wanted->instances)
       if (std::find(instance.volumes.begin(), instance.volumes.end(), record->name) != instance.volumes.end()) {
         subject.concerns.instances.push_back(instance.id.value);
-        if (!instance.application.empty())
-          subject.concerns.applications.push_back(instance.application);
+        if (auto application = summary_of(*node, instance.id).metadata.application; !application.empty())
+          subject.concerns.applications.push_back(std::move(application));
       }
     return subject;
   }
@@ -120,9 +123,8 @@ result<forecast_subject> forecaster_state::subject_of(const forecast_request& re
     subject.name = request.subject;
     subject.object = "instance/" + request.subject;
     subject.concerns.instances = {request.subject};
-    for (const auto& known : wanted->instances)
-      if (known.id.value == request.subject && !known.application.empty())
-        subject.concerns.applications = {known.application};
+    if (auto application = summary_of(*node, instance_id{request.subject}).metadata.application; !application.empty())
+      subject.concerns.applications = {std::move(application)};
   } else {
     subject.name = wanted->node.value;
     subject.object = "node";
@@ -206,7 +208,7 @@ void forecaster_state::tick() {
   auto level = fit_pool::urgency::normal;
   for (const auto& instance : wanted->instances)
     for (const auto& volume : instance.volumes)
-      if (volume.value == subject->name && instance.level == criticality::high)
+      if (volume.value == subject->name && summary_of(*node, instance.id).metadata.level == criticality::high)
         level = fit_pool::urgency::critical;
   fitted_at = now;
   fitted_once = true;
@@ -241,6 +243,8 @@ void forecaster_state::fitted(const fit_completion& done) {
     }
     known_events[job->key] = job->events;
     latest[job->key] = std::make_shared<const forecast_view>(*job->view);
+    if (job->subject.kind == subject_kind::volume && job->load == load_kind::requests)
+      node->forecasts.put(uuid, {job->view->fitted_us, job->view->horizons});
   } else {
     log::warning("forecast {}: {}", job->key, job->view.error().to_string());
   }

@@ -1,13 +1,16 @@
 #include "actors/metrics.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <map>
 
 #include <fmt/format.h>
 
 #include "actors/fit_pool.hpp"
 #include "actors/health.hpp"
 #include "io/engine.hpp"
+#include "store/catalogue.hpp"
 #include "store/history.hpp"
 
 namespace gnomon::actors {
@@ -178,6 +181,34 @@ void put_learning(buffer& out, const node_context& node) {
   }
 }
 
+void put_forecasts(buffer& out, const node_context& node) {
+  if (node.catalogue == nullptr)
+    return;
+  auto by_uuid = node.forecasts.all();
+  std::map<std::string, forecast_board::entry> forecasts; // by name
+  for (const auto& record : node.catalogue->list())
+    if (const auto found = by_uuid.find(record.uuid); found != by_uuid.end())
+      forecasts.emplace(escape_label(record.name.value), std::move(found->second));
+  if (forecasts.empty())
+    return;
+  const auto now_us = to_microseconds(node.clock->wall_now());
+  head(out, "gnomon_forecast_age_seconds", "gauge", "Since the volume's load was forecast.");
+  for (const auto& [name, forecast] : forecasts)
+    put(out, "gnomon_forecast_age_seconds{{volume=\"{}\"}} {:.0f}\n", name,
+        std::max(0.0, static_cast<double>(now_us - forecast.fitted_us) * 1e-6));
+  head(out, "gnomon_forecast_error", "gauge",
+       "Error on the volume's own past over that of \"as one slot ago\" (MASE, log scale); method: served, or the "
+       "best "
+       "naive one.");
+  for (const auto& [name, forecast] : forecasts)
+    for (const auto& horizon : forecast.horizons)
+      for (const auto& [method, error] :
+           {std::pair("served", horizon.served_mase), {"naive", horizon.best_naive_mase}})
+        if (horizon.origins > 0)
+          put(out, "gnomon_forecast_error{{volume=\"{}\",horizon_seconds=\"{}\",method=\"{}\"}} {:.3f}\n", name,
+              horizon.ahead_us / 1'000'000, method, double(error));
+}
+
 void put_actors(buffer& out, const node_context& node) {
   const auto actors = node.tree.list();
   head(out, "gnomon_actors", "gauge", "Actors by state.");
@@ -234,6 +265,7 @@ std::string metrics_text(const node_context& node) {
     put_rings(out, node);
   }
   put_learning(out, node);
+  put_forecasts(out, node);
   put_actors(out, node);
   head(out, "gnomon_events_dropped_total", "counter", "Events of the data plane lost to a full inbox.");
   put(out, "gnomon_events_dropped_total {}\n", node.inbox.dropped());

@@ -69,6 +69,31 @@ struct observation_totals {
   std::atomic<std::uint64_t> lost{0}; // rows of volumes without a pattern actor, or beyond a second's limit
 };
 
+// How good the latest forecast of each volume's requests was on the volume's own past; for /metrics. Any thread.
+class forecast_board {
+public:
+  struct entry {
+    std::int64_t fitted_us = 0;
+    std::vector<horizon_score> horizons;
+  };
+  void put(volume_uuid volume, entry e) {
+    std::lock_guard lock(mutex_);
+    entries_[volume] = std::move(e);
+  }
+  void erase(volume_uuid volume) {
+    std::lock_guard lock(mutex_);
+    entries_.erase(volume);
+  }
+  std::unordered_map<volume_uuid, entry> all() const {
+    std::lock_guard lock(mutex_);
+    return entries_;
+  }
+
+private:
+  mutable std::mutex mutex_;
+  std::unordered_map<volume_uuid, entry> entries_;
+};
+
 class node_context {
 public:
   explicit node_context(const clock_source& clock = system_clock_source())
@@ -86,6 +111,7 @@ public:
   event_inbox inbox;
   recording_table recordings;
   observation_totals observed;
+  forecast_board forecasts;
   std::atomic<node_state> state{node_state::starting};
 
   std::shared_ptr<const settings> current_settings() const { return locked(settings_); }

@@ -97,8 +97,21 @@ horizon_choice choose(uword slots_ahead, const std::vector<arma::mat>& said, con
   });
   const auto naive = static_cast<std::size_t>(out.best_naive);
   std::vector<double> blended(truth.size());
-  for (std::size_t i = 0; i < truth.size(); ++i)
+  double median_error = 0;
+  for (std::size_t i = 0; i < truth.size(); ++i) {
     blended[i] = weighted_median(values[i], out.weight);
+    median_error += std::abs(blended[i] - truth[i]) / count;
+  }
+  std::size_t best = naive;
+  for (std::size_t v = 0; v < voice_count; ++v)
+    if (!muted[v] && out.error[v] < out.error[best])
+      best = v;
+  if (out.error[best] < options.lone_voice_below * median_error) {
+    out.weight.fill(0);
+    out.weight[best] = 1;
+    for (std::size_t i = 0; i < truth.size(); ++i)
+      blended[i] = values[i][best];
+  }
   std::vector<double> residuals(truth.size());
   const auto error_with = [&](double share) {
     double sum = 0;

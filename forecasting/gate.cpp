@@ -32,7 +32,8 @@ result<void> check_options(const grid& past, const gate_options& options) {
       return fail(errc::invalid_argument, "quantile levels must ascend within (0, 1)");
     before = level;
   }
-  if (!(options.weight_power >= 0) || !(options.backtest_seconds >= 0) || options.backtest_origins_max < 1)
+  if (!(options.weight_power >= 0) || !(options.lone_voice_below >= 0 && options.lone_voice_below <= 1) ||
+      !(options.backtest_seconds >= 0) || options.backtest_origins_max < 1)
     return fail(errc::invalid_argument, "the backtest's options must not be negative");
   return {};
 }

@@ -5,7 +5,7 @@
 //
 // How: from up to 96 origins in the last two days each voice forecasts what followed; nothing after an origin is
 // looked at for its forecasts. Per horizon the voices are weighted by (mean absolute error)^-weight_power, and what
-// is served is their weighted median. Where that median was worse than the best naive voice on those origins, it is
+// is served is their weighted median; one that is better than that by far speaks alone. Where that median was worse than the best naive voice on those origins, it is
 // mixed with that voice, by the smallest share that makes it no worse. Choosing one voice per volume by its recent
 // error is what one would try first, and does worse on real volumes than the plain median.
 #pragma once
@@ -30,6 +30,8 @@ struct gate_options {
   double backtest_seconds = 2 * day; // the newest part of the past in which the backtest's origins lie
   arma::uword backtest_origins_max = 96;
   double weight_power = 0.5; // 0: plain median; large: the best voice alone
+  // A voice whose error is below this share of the blend's speaks alone: 0 .. 1; 0: none ever does.
+  double lone_voice_below = 0.8;
   std::vector<double> quantiles = {0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95}; // levels in (0, 1), ascending
   voice_options voices;
   std::vector<event> events; // past and planned ones that concern the series

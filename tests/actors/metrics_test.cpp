@@ -147,6 +147,21 @@ BOOST_AUTO_TEST_CASE(an_empty_node_has_well_formed_metrics_too) {
   BOOST_TEST(parse(metrics_text(bare)).size() > 3u);
 }
 
+BOOST_AUTO_TEST_CASE(a_forecast_shows_its_age_and_how_good_it_was) {
+  const auto now_us = to_microseconds(node.clock->wall_now());
+  node.forecasts.put(volume_uuid::random(), {now_us, {}}); // of a volume that is gone
+  node.forecasts.put(uuid, {now_us - 100'000'000, {{300'000'000, 12, 0.75, 0.875, "EWMA", 0, {}}, {}}});
+  const auto error = [&](const char* method) {
+    return value_of("gnomon_forecast_error", {{"volume", "db"}, {"horizon_seconds", "300"}, {"method", method}});
+  };
+  BOOST_TEST(error("served") == 0.75);
+  BOOST_TEST(error("naive") == 0.875);
+  BOOST_TEST(value_of("gnomon_forecast_age_seconds", {{"volume", "db"}}) >= 100);
+  node.forecasts.erase(uuid);
+  for (const auto& one : samples())
+    BOOST_TEST(!one.name.starts_with("gnomon_forecast"), one.name);
+}
+
 BOOST_AUTO_TEST_CASE(a_volume_that_is_not_served_makes_the_node_unhealthy) {
   const auto problems = health_problems(node);
   BOOST_REQUIRE(problems.size() == 1u);

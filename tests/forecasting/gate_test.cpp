@@ -35,6 +35,12 @@ void check_promise(const forecast_model& model) {
       BOOST_REQUIRE_MESSAGE(choice.served_error <= choice.error[static_cast<std::size_t>(naive)],
                             choice.slots_ahead << " ahead: " << choice.served_error << " against "
                                                << to_string(naive));
+    // A voice that is better by far is not outvoted.
+    double best = std::numeric_limits<double>::infinity();
+    for (std::size_t v = 0; v < voice_count; ++v)
+      if (choice.weight[v] > 0)
+        best = std::min(best, choice.error[v]);
+    BOOST_REQUIRE(choice.served_error * gate_options{}.lone_voice_below <= best * (1 + 1e-9));
   }
 }
 
