@@ -73,6 +73,7 @@ function(gnomon_test_suite folder)
   foreach(source IN LISTS sources)
     get_filename_component(suite "${source}" NAME_WE)
     add_test(NAME ${folder}/${suite} COMMAND ${folder}_tests --run_test=${suite} --report_level=short --color_output=no)
-    set_tests_properties(${folder}/${suite} PROPERTIES LABELS "${labels}" TIMEOUT 600)
+    set_tests_properties(${folder}/${suite} PROPERTIES LABELS "${labels}" TIMEOUT 600
+      ENVIRONMENT "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp")
   endforeach()
 endfunction()
