@@ -19,6 +19,7 @@ struct io_settings {
   std::uint32_t rings = 0;                            // ring threads; 0 = one per core, at most 16
   std::uint32_t ring_entries = 1024;                  // submission queue entries per ring
   std::chrono::microseconds busy_poll{100};            // how long a ring spins before it sleeps, where that pays; 0: never
+  std::chrono::microseconds disk_poll{1000};           // the same while O_DIRECT transfers are under way
   byte_count buffer_memory_max{512ull << 20};         // request and reply buffers of all rings together
   friend bool operator==(const io_settings&, const io_settings&) = default;
 };

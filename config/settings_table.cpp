@@ -167,6 +167,8 @@ void add_node_rows(std::vector<setting_row>& rows) {
                        "Submission queue entries of each ring."));
   rows.push_back(value("/io/busy_poll", duration_codec<std::chrono::microseconds>{0us, 10ms}, AT(io.busy_poll), {},
                        "How long a ring spins before it sleeps while a client with little in flight sends at once; 0s: never."));
+  rows.push_back(value("/io/disk_poll", duration_codec<std::chrono::microseconds>{0us, 10ms}, AT(io.disk_poll), {},
+                       "The same while transfers of volumes with cache: direct are under way; 0s: never."));
   rows.push_back(value("/io/buffer_memory_max", size_codec{mib(64), tib(1)}, AT(io.buffer_memory_max), {},
                        "Memory for requests and replies of all rings together. When it is used up, sockets wait."));
 

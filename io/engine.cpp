@@ -42,6 +42,7 @@ result<void> node_engine::start_rings(std::uint32_t ring_count) {
     o.index = i;
     o.entries = options_.io.ring_entries;
     o.busy_poll = options_.io.busy_poll;
+    o.disk_poll = options_.io.disk_poll;
     o.buffer_memory_max = byte_count{options_.io.buffer_memory_max.value / ring_count};
     auto made = ring::create(o);
     if (!made)

@@ -147,9 +147,10 @@ void ring::run() {
   run_inbox();
   run_turn_tasks();
   while (!stop_.load(std::memory_order_acquire)) {
-    const boot_time before = options_.busy_poll.count() > 0 ? boot_clock::now() : now_;
+    const auto span = poll_span();
+    const boot_time before = span.count() > 0 ? boot_clock::now() : now_;
     wait_for_completions();
-    short_waits_ = read_clock() - before <= options_.busy_poll ? std::min(short_waits_ + 1, short_waits_min) : 0;
+    short_waits_ = read_clock() - before <= span ? std::min(short_waits_ + 1, short_waits_min) : 0;
     turn_requests_ = 0;
     deliver_completions();
     run_turn_tasks();
@@ -223,9 +224,9 @@ void ring::wait_for_completions() {
     io_uring_submit_and_get_events(&uring_);
     return;
   }
-  if (spin_is_worth_it() && (!hooks_.may_spin || hooks_.may_spin())) {
+  if (const auto span = spin_span(); span.count() > 0 && (!hooks_.may_spin || hooks_.may_spin())) {
     io_uring_submit_and_get_events(&uring_);
-    if (spin())
+    if (spin(span))
       return;
   }
   // An offline ring does not hold back reclamation; only one that may really sleep says so.
@@ -240,18 +241,20 @@ void ring::wait_for_completions() {
 // Sleeping and being woken costs tens of microseconds where a processor that idles is slow to come back (most of all
 // in a virtual machine), as long as a client at queue depth 1 needs for its next request. So a ring that carried out
 // little in its last turn, and whose last waits were all short, spins, while there are processors to spare. One that is
-// busy gains nothing by it: its next turn is the better for gathering more requests.
-bool ring::spin_is_worth_it() const noexcept {
-  return options_.busy_poll.count() > 0 && short_waits_ >= short_waits_min && turn_requests_ <= spin_requests_max;
+// busy gains nothing by it: its next turn is the better for gathering more requests. A device is another matter: while
+// it has all that a client may ask for, the client waits too, and each wake-up is time in which the device idles.
+std::chrono::microseconds ring::spin_span() const noexcept {
+  const bool busy = turn_requests_ > spin_requests_max && transfers_ == 0;
+  return short_waits_ >= short_waits_min && !busy ? poll_span() : std::chrono::microseconds{0};
 }
 
 // Until something has completed or wants to. Without a system call: the kernel raises a flag.
-bool ring::spin() noexcept {
+bool ring::spin(std::chrono::microseconds span) noexcept {
   const auto something = [this] {
     return io_uring_cq_ready(&uring_) != 0 ||
            (IO_URING_READ_ONCE(*uring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
   };
-  const boot_time until = boot_clock::now() + options_.busy_poll;
+  const boot_time until = boot_clock::now() + span;
   do {
     for (unsigned i = 0; i < spins_per_look_at_clock; ++i) {
       if (something()) {
@@ -326,6 +329,11 @@ void ring::submit_write(completion& c, int fd, const void* from, std::uint32_t b
   io_uring_sqe* entry = next_entry();
   io_uring_prep_write(entry, fd, from, bytes, offset);
   io_uring_sqe_set_data(entry, user_data_of(c));
+}
+
+void ring::transfer_begun() noexcept {
+  ++transfers_;
+  io_uring_submit(&uring_);
 }
 
 void ring::submit_sync(completion& c, int fd) {

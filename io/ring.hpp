@@ -45,6 +45,7 @@ struct ring_options {
   std::uint32_t index = 0;
   std::uint32_t entries = 1024;
   std::chrono::microseconds busy_poll{0}; // how long to spin at most before a sleep, where that pays; 0: never
+  std::chrono::microseconds disk_poll{0}; // the same while the device has transfers of ours
   byte_count buffer_memory_max{256ull << 20};
   std::uint32_t receive_buffers = 64; // power of two; each receive_buffer_bytes
 };
@@ -85,6 +86,10 @@ public:
   io_uring_sqe* next_entry();
   void submit_read(completion& c, int fd, void* into, std::uint32_t bytes, std::uint64_t offset);
   void submit_write(completion& c, int fd, const void* from, std::uint32_t bytes, std::uint64_t offset);
+  // The read or write just submitted goes to the device itself (O_DIRECT). It is handed over at once: a device that
+  // idles until the end of the turn costs more than a system call. Until transfer_ended(), waiting is spinning.
+  void transfer_begun() noexcept;
+  void transfer_ended() noexcept { --transfers_; }
   void submit_sync(completion& c, int fd); // fdatasync
   void submit_fallocate(completion& c, int fd, int mode, std::uint64_t offset, std::uint64_t bytes);
   void submit_will_need(completion& c, int fd, std::uint64_t offset, std::uint64_t bytes);
@@ -130,8 +135,9 @@ private:
   result<void> set_up();
   void run();
   void wait_for_completions();
-  bool spin_is_worth_it() const noexcept;
-  bool spin() noexcept; // true: there is something to deliver
+  std::chrono::microseconds poll_span() const noexcept { return transfers_ ? options_.disk_poll : options_.busy_poll; }
+  std::chrono::microseconds spin_span() const noexcept; // 0: sleep at once
+  bool spin(std::chrono::microseconds span) noexcept;   // true: there is something to deliver
   void deliver_completions();
   void run_inbox();
   void run_turn_tasks();
@@ -151,8 +157,9 @@ private:
   buffer_pool buffers_;
   hooks hooks_;
   boot_time now_{};
-  unsigned short_waits_ = 0;   // waits in a row that ended within busy_poll
+  unsigned short_waits_ = 0;   // waits in a row that ended within poll_span()
   unsigned turn_requests_ = 0; // of clients, in the present turn
+  unsigned transfers_ = 0;     // that the device has
   turn_task* tasks_ = nullptr;
   turn_task** tasks_tail_ = &tasks_;
   std::vector<deferred> deferred_, delivering_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "io/volume_steps.hpp"
 
@@ -25,6 +26,8 @@ void fail_or_fall_back(volume_request& r, int error) {
 
 void piece_done(completion& self, ring&, int result, unsigned) {
   auto& r = static_cast<volume_request&>(self);
+  if (std::exchange(r.in_device, false))
+    r.on->transfer_ended();
   if (r.fault_write != 0) [[unlikely]] {
     r.core->faults()->after_write(r.core->file().data_fd(), fault_plan::write_id{r.fault_write});
     r.fault_write = 0;
@@ -57,6 +60,17 @@ void piece_faked(completion& self, ring& on, int, unsigned) {
   piece_done(r, on, r.fault_result, 0);
 }
 
+void submit_transfer(volume_request& r, std::uint32_t bytes) {
+  const int fd = r.core->file().data_fd();
+  if (r.writing)
+    r.on->submit_write(r, fd, r.io_memory + r.io_done, bytes, r.io_offset + r.io_done);
+  else
+    r.on->submit_read(r, fd, r.io_memory + r.io_done, bytes, r.io_offset + r.io_done);
+  r.in_device = r.core->file().is_direct();
+  if (r.in_device)
+    r.on->transfer_begun();
+}
+
 // A fault plan is attached (tests): ask it, and do less, later or nothing.
 void submit_with_faults(volume_request& r, std::uint32_t bytes) {
   fault_plan& plan = *r.core->faults();
@@ -86,9 +100,7 @@ void submit_with_faults(volume_request& r, std::uint32_t bytes) {
   if (!r.io_memory)
     return r.on->submit_fallocate(r, fd, r.io_mode, r.io_offset, r.io_bytes);
   const auto less = static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, decision.length.value));
-  if (r.writing)
-    return r.on->submit_write(r, fd, r.io_memory + r.io_done, less, offset);
-  r.on->submit_read(r, fd, r.io_memory + r.io_done, less, offset);
+  submit_transfer(r, less);
 }
 
 void submit_piece(volume_request& r) {
@@ -101,9 +113,7 @@ void submit_piece(volume_request& r) {
     return submit_with_faults(r, bytes);
   if (!r.io_memory)
     return r.on->submit_fallocate(r, fd, r.io_mode, r.io_offset, r.io_bytes);
-  if (r.writing)
-    return r.on->submit_write(r, fd, r.io_memory + r.io_done, bytes, r.io_offset + r.io_done);
-  r.on->submit_read(r, fd, r.io_memory + r.io_done, bytes, r.io_offset + r.io_done);
+  submit_transfer(r, bytes);
 }
 
 } // namespace

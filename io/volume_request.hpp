@@ -62,6 +62,7 @@ struct volume_request : completion {
   buffer scratch;                 // one aligned block for read-modify-write, or zeroes to write
   std::uint8_t step = 0;
   bool counted = false, gated = false, writing = false;
+  bool in_device = false; // an O_DIRECT transfer is under way
   gate_link gate;
   sync_link sync;
   hold_link hold; // while new writes are held
