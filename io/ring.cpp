@@ -7,6 +7,7 @@
 
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -111,6 +112,7 @@ void ring::run() {
     std::abort();
   }
   uring_ready_ = true;
+  prctl(PR_SET_TIMERSLACK, 1); // gather() means what it says
   const std::size_t ring_bytes = options_.receive_buffers * sizeof(io_uring_buf);
   receive_ring_ = static_cast<io_uring_buf_ring*>(
       mmap(nullptr, ring_bytes, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0));
@@ -150,12 +152,14 @@ void ring::run() {
     const auto span = poll_span();
     const boot_time before = span.count() > 0 ? boot_clock::now() : now_;
     wait_for_completions();
+    receives_queued_ = 0;
     short_waits_ = read_clock() - before <= span ? std::min(short_waits_ + 1, short_waits_min) : 0;
     turn_requests_ = 0;
     deliver_completions();
     run_turn_tasks();
     if (hooks_.each_turn)
       hooks_.each_turn(*this);
+    pace_.turned(turn_requests_, now_);
     stats_.turns.store(stats_.turns.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   {
@@ -224,6 +228,8 @@ void ring::wait_for_completions() {
     io_uring_submit_and_get_events(&uring_);
     return;
   }
+  if (turn_requests_ > 0 && pace_.gathering() && gather())
+    return;
   if (const auto span = spin_span(); span.count() > 0 && (!hooks_.may_spin || hooks_.may_spin())) {
     io_uring_submit_and_get_events(&uring_);
     if (spin(span))
@@ -236,6 +242,16 @@ void ring::wait_for_completions() {
   io_uring_submit_and_wait(&uring_, 1); // EINTR and EAGAIN: the next turn tries again
   if (may_sleep && hooks_.after_wake)
     hooks_.after_wake(*this);
+}
+
+// What clients send meanwhile is received in one piece: a receive that is handed over now finds it all.
+bool ring::gather() noexcept {
+  if (io_uring_sq_ready(&uring_) != receives_queued_)
+    io_uring_submit(&uring_); // a disk must not wait
+  const timespec pause{0, std::chrono::nanoseconds(gather_pace::pause).count()};
+  clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, nullptr);
+  io_uring_submit_and_get_events(&uring_);
+  return io_uring_cq_ready(&uring_) != 0;
 }
 
 // Sleeping and being woken costs tens of microseconds where a processor that idles is slow to come back (most of all
@@ -355,6 +371,7 @@ void ring::submit_will_need(completion& c, int fd, std::uint64_t offset, std::ui
 }
 
 void ring::submit_receive_selected(completion& c, int fd) {
+  ++receives_queued_;
   io_uring_sqe* entry = next_entry();
   io_uring_prep_recv(entry, fd, nullptr, 0, 0);
   entry->flags |= IOSQE_BUFFER_SELECT;
@@ -363,6 +380,7 @@ void ring::submit_receive_selected(completion& c, int fd) {
 }
 
 void ring::submit_receive(completion& c, int fd, void* into, std::size_t bytes) {
+  ++receives_queued_;
   io_uring_sqe* entry = next_entry();
   io_uring_prep_recv(entry, fd, into, bytes, MSG_WAITALL);
   io_uring_sqe_set_data(entry, user_data_of(c));

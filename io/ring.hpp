@@ -22,6 +22,7 @@
 #include "config/error.hpp"
 #include "config/settings.hpp"
 #include "io/buffer_pool.hpp"
+#include "io/gather_pace.hpp"
 
 namespace gnomon::io {
 
@@ -138,6 +139,7 @@ private:
   std::chrono::microseconds poll_span() const noexcept { return transfers_ ? options_.disk_poll : options_.busy_poll; }
   std::chrono::microseconds spin_span() const noexcept; // 0: sleep at once
   bool spin(std::chrono::microseconds span) noexcept;   // true: there is something to deliver
+  bool gather() noexcept;                               // the same
   void deliver_completions();
   void run_inbox();
   void run_turn_tasks();
@@ -160,6 +162,8 @@ private:
   unsigned short_waits_ = 0;   // waits in a row that ended within poll_span()
   unsigned turn_requests_ = 0; // of clients, in the present turn
   unsigned transfers_ = 0;     // that the device has
+  unsigned receives_queued_ = 0;
+  gather_pace pace_;
   turn_task* tasks_ = nullptr;
   turn_task** tasks_tail_ = &tasks_;
   std::vector<deferred> deferred_, delivering_;
