@@ -15,7 +15,7 @@
 
 namespace gnomon::actors {
 namespace {
-constexpr ask_verb verbs[] = {{"count", "how many events are past, and how many are planned or run"}};
+constexpr ask_verb calendar_verbs[] = {{"count", "how many events are past, and how many are planned or run"}};
 }
 
 // Whether the change was made is not known here: whoever asks again should look first.
@@ -110,9 +110,9 @@ caf::result<std::string> calendar_state::ask(const std::string& message) const {
   if (!parsed)
     return to_caf(parsed.error());
   if (parsed->verb == "help")
-    return help_text(verbs);
+    return help_text(calendar_verbs);
   if (parsed->verb != "count")
-    return to_caf(unknown_verb(*parsed, verbs).value());
+    return to_caf(unknown_verb(*parsed, calendar_verbs).value());
   const auto events = node->events();
   const auto now = node->clock->wall_now();
   const auto past =

@@ -19,7 +19,7 @@
 
 namespace gnomon::actors {
 namespace {
-constexpr ask_verb verbs[] = {{"problems", "what is wrong with the node"}};
+constexpr ask_verb control_verbs[] = {{"problems", "what is wrong with the node"}};
 
 error being_restarted(std::string_view actor) {
   return {errc::unavailable, fmt::format("actor {} is being restarted; try again", actor), 0};
@@ -128,9 +128,9 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
         if (!parsed)
           return to_caf(parsed.error());
         if (parsed->verb == "help")
-          return help_text(verbs);
+          return help_text(control_verbs);
         if (parsed->verb != "problems")
-          return to_caf(unknown_verb(*parsed, verbs).value());
+          return to_caf(unknown_verb(*parsed, control_verbs).value());
         const auto problems = health_problems(*state->node);
         return problems.empty() ? std::string("none") : fmt::format("{}", fmt::join(problems, "\n"));
       },

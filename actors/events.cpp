@@ -14,7 +14,7 @@
 namespace gnomon::actors {
 namespace {
 
-constexpr ask_verb verbs[] = {{"pending", "how many events wait, how many were dropped"}};
+constexpr ask_verb events_verbs[] = {{"pending", "how many events wait, how many were dropped"}};
 
 std::string_view to_string(io::event::kind what) {
   using kind = io::event::kind;
@@ -125,9 +125,9 @@ event_actor::behavior_type events(event_actor::stateful_pointer<events_state> se
         if (!parsed)
           return to_caf(parsed.error());
         if (parsed->verb == "help")
-          return help_text(verbs);
+          return help_text(events_verbs);
         if (parsed->verb != "pending")
-          return to_caf(unknown_verb(*parsed, verbs).value());
+          return to_caf(unknown_verb(*parsed, events_verbs).value());
         const auto& inbox = self->state.node->inbox;
         return fmt::format("{} wait, {} dropped", inbox.size(), inbox.dropped());
       },

@@ -30,7 +30,6 @@ constexpr auto look_back = std::chrono::hours(15 * 24);
 constexpr double interval_level = 0.9; // between the quantiles 0.05 and 0.95
 constexpr double busy_above_mean = 1.5;
 
-double seconds_of(wall_time t) { return static_cast<double>(t.time_since_epoch().count()) * 1e-6; }
 wall_time wall_of(double seconds) { return wall_time{microseconds{static_cast<std::int64_t>(seconds * 1e6)}}; }
 std::int64_t us_of(double seconds) { return static_cast<std::int64_t>(std::llround(seconds * 1e6)); }
 

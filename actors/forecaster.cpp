@@ -19,7 +19,7 @@
 namespace gnomon::actors {
 namespace {
 
-constexpr ask_verb verbs[] = {{"fits", "what is fitted, what is under way"}};
+constexpr ask_verb forecaster_verbs[] = {{"fits", "what is fitted, what is under way"}};
 
 std::string key_of(const forecast_subject& subject, load_kind load) {
   return subject.object + " " + std::string(to_string(load));
@@ -56,7 +56,7 @@ std::vector<forecasting::told_event> told(const std::vector<calendar_event>& eve
   out.reserve(events.size());
   for (const auto& event : events)
     out.push_back({event.told.type, target_of(event.told.target.scope), event.told.target.name,
-                   static_cast<double>(event.told.start.time_since_epoch().count()) * 1e-6,
+                   seconds_of(event.told.start),
                    static_cast<double>(event.told.duration.count()) * 1e-6});
   return out;
 }
@@ -261,9 +261,9 @@ caf::result<std::string> forecaster_state::ask(const std::string& message) {
   if (!parsed)
     return to_caf(parsed.error());
   if (parsed->verb == "help")
-    return help_text(verbs);
+    return help_text(forecaster_verbs);
   if (parsed->verb != "fits")
-    return to_caf(unknown_verb(*parsed, verbs).value());
+    return to_caf(unknown_verb(*parsed, forecaster_verbs).value());
   std::string out = fmt::format("{} under way\n", under_way.size());
   for (const auto& [key, view] : latest)
     out += fmt::format("{}: {} slots of {} s, fitted in {:.0f} ms\n", key, view->past_slots,

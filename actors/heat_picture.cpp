@@ -17,7 +17,6 @@ constexpr microseconds span_max = hours(14 * 24);
 constexpr microseconds span_min = minutes(10); // of a picture whose span was not asked for
 constexpr std::size_t chunks_per_locality = 5;
 
-double seconds_of(wall_time t) { return static_cast<double>(t.time_since_epoch().count()) * 1e-6; }
 
 // The finest rows that are kept that long.
 store::resolution resolution_for(microseconds span) {

@@ -16,7 +16,7 @@
 
 namespace gnomon::actors {
 namespace {
-constexpr ask_verb verbs[] = {{"count", "how many rows were imported since the start"}};
+constexpr ask_verb importer_verbs[] = {{"count", "how many rows were imported since the start"}};
 // What the readers of the history use each resolution for (actors/forecast_fit.cpp, actors/heat_picture.cpp).
 constexpr std::chrono::hours fine_for{2}, minute_for{36};
 
@@ -144,9 +144,9 @@ caf::result<std::string> importer_state::ask(const std::string& message) const {
   if (!parsed)
     return to_caf(parsed.error());
   if (parsed->verb == "help")
-    return help_text(verbs);
+    return help_text(importer_verbs);
   if (parsed->verb != "count")
-    return to_caf(unknown_verb(*parsed, verbs).value());
+    return to_caf(unknown_verb(*parsed, importer_verbs).value());
   return fmt::format("{} rows imported, {} messages under way", imported_rows, jobs.size());
 }
 

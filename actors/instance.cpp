@@ -21,7 +21,7 @@
 
 namespace gnomon::actors {
 namespace {
-constexpr ask_verb verbs[] = {{"what", "what is known of it from outside"}};
+constexpr ask_verb instance_verbs[] = {{"what", "what is known of it from outside"}};
 } // namespace
 
 instance_state::~instance_state() {
@@ -133,9 +133,9 @@ caf::result<std::string> instance_state::ask(const std::string& message) {
   if (!parsed)
     return to_caf(parsed.error());
   if (parsed->verb == "help")
-    return help_text(verbs);
+    return help_text(instance_verbs);
   if (parsed->verb != "what")
-    return to_caf(unknown_verb(*parsed, verbs).value());
+    return to_caf(unknown_verb(*parsed, instance_verbs).value());
   const auto known = summary_of(*node, id);
   return fmt::format("{}{}{}", known.in_config ? "in the configuration" : "not in the configuration",
                      known.set_by_hand ? ", described by hand" : "",

@@ -23,7 +23,6 @@ constexpr auto rate_back = seconds(60);
 
 double requests_of(const store::access_counters& c) { return static_cast<double>(c.reads + c.writes); }
 double bytes_of(const store::access_counters& c) { return static_cast<double>(c.read_bytes + c.write_bytes); }
-double seconds_of(wall_time t) { return static_cast<double>(t.time_since_epoch().count()) * 1e-6; }
 
 store::history_query query_of(const watched_volume& volume, store::resolution at, wall_time from, wall_time to) {
   store::history_query query;

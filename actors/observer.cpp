@@ -15,7 +15,7 @@
 
 namespace gnomon::actors {
 namespace {
-constexpr ask_verb verbs[] = {{"seen", "what was observed since this actor started"}};
+constexpr ask_verb observer_verbs[] = {{"seen", "what was observed since this actor started"}};
 }
 
 void observer_state::start(node_context* n) {
@@ -135,9 +135,9 @@ caf::result<std::string> observer_state::ask(const std::string& message) const {
   if (!parsed)
     return to_caf(parsed.error());
   if (parsed->verb == "help")
-    return help_text(verbs);
+    return help_text(observer_verbs);
   if (parsed->verb != "seen")
-    return to_caf(unknown_verb(*parsed, verbs).value());
+    return to_caf(unknown_verb(*parsed, observer_verbs).value());
   return fmt::format("{} collections, {} rows, {} of volumes without a pattern actor; {} volumes touched lately",
                      seconds_seen, rows_seen, rows_homeless, touched.size());
 }

@@ -17,12 +17,11 @@
 namespace gnomon::actors {
 namespace {
 
-constexpr ask_verb verbs[] = {
+constexpr ask_verb pattern_verbs[] = {
     {"known", "how many chunks have a history, what is open"},
     {"reload", "learns the volume again from its history"},
 };
 
-double seconds_of(wall_time t) { return static_cast<double>(t.time_since_epoch().count()) * 1e-6; }
 
 // The chunk that the data plane counts in: of the size the volume had when it was opened.
 volume_pattern::shape shape_of(const store::volume_record& record, const settings& wanted) {
@@ -265,13 +264,13 @@ caf::result<std::string> pattern_state::ask(const std::string& message) {
   if (!parsed)
     return to_caf(parsed.error());
   if (parsed->verb == "help")
-    return help_text(verbs);
+    return help_text(pattern_verbs);
   if (parsed->verb == "reload") {
     reload();
     return std::string("learning it again");
   }
   if (parsed->verb != "known")
-    return to_caf(unknown_verb(*parsed, verbs).value());
+    return to_caf(unknown_verb(*parsed, pattern_verbs).value());
   return fmt::format("{} chunks known; {}", pattern ? pattern->known_chunks() : 0,
                      loading   ? "being loaded"
                      : pattern ? "loaded"

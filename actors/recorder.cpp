@@ -12,7 +12,7 @@
 
 namespace gnomon::actors {
 namespace {
-constexpr ask_verb verbs[] = {{"count", "how many recordings run"}};
+constexpr ask_verb recorder_verbs[] = {{"count", "how many recordings run"}};
 } // namespace
 
 recorder_state::~recorder_state() {
@@ -101,9 +101,9 @@ recorder_actor::behavior_type recorder(recorder_actor::stateful_pointer<recorder
         if (!parsed)
           return to_caf(parsed.error());
         if (parsed->verb == "help")
-          return help_text(verbs);
+          return help_text(recorder_verbs);
         if (parsed->verb != "count")
-          return to_caf(unknown_verb(*parsed, verbs).value());
+          return to_caf(unknown_verb(*parsed, recorder_verbs).value());
         return std::to_string(self->state.node->recordings.size());
       },
       [self](atom::record, const volume_ref& ref) { return self->state.record(ref); },

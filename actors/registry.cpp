@@ -15,7 +15,7 @@
 namespace gnomon::actors {
 namespace {
 
-constexpr ask_verb verbs[] = {
+constexpr ask_verb registry_verbs[] = {
     {"list", "the volumes"},
     {"reconcile", "looks at every volume now, repairs what differs from the catalogue"},
 };
@@ -109,7 +109,7 @@ caf::result<std::string> registry_state::ask(const std::string& message) {
   if (!parsed)
     return to_caf(parsed.error());
   if (parsed->verb == "help")
-    return help_text(verbs);
+    return help_text(registry_verbs);
   if (parsed->verb == "list") {
     std::string out;
     for (const auto& volume : list(list_filter::all))
@@ -121,7 +121,7 @@ caf::result<std::string> registry_state::ask(const std::string& message) {
     repair();
     return std::string("looking at every volume");
   }
-  return to_caf(unknown_verb(*parsed, verbs).value());
+  return to_caf(unknown_verb(*parsed, registry_verbs).value());
 }
 
 caf::actor spawn_registry(caf::actor_system& system, node_context* node) {

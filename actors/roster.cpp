@@ -22,7 +22,7 @@
 
 namespace gnomon::actors {
 namespace {
-constexpr ask_verb verbs[] = {{"count", "how many instances have a profile actor"}};
+constexpr ask_verb roster_verbs[] = {{"count", "how many instances have a profile actor"}};
 constexpr std::uint32_t index_gap_max = 64; // numbers of the history whose names are lost, in a row
 
 const instance_settings* configured(const settings& all, const instance_id& id) {
@@ -219,9 +219,9 @@ caf::result<std::string> roster_state::ask(const std::string& message) {
   if (!parsed)
     return to_caf(parsed.error());
   if (parsed->verb == "help")
-    return help_text(verbs);
+    return help_text(roster_verbs);
   if (parsed->verb != "count")
-    return to_caf(unknown_verb(*parsed, verbs).value());
+    return to_caf(unknown_verb(*parsed, roster_verbs).value());
   return fmt::format("{} instances, {} seen at work, {} left out", children.size(), seen.size(), left_out);
 }
 

@@ -13,7 +13,7 @@
 
 namespace gnomon::actors {
 namespace {
-constexpr ask_verb verbs[] = {{"children", "lists who runs below it"}};
+constexpr ask_verb supervisor_verbs[] = {{"children", "lists who runs below it"}};
 } // namespace
 
 void supervisor_state::start(supervision_tree* t, std::string own_name) {
@@ -60,9 +60,9 @@ caf::result<std::string> supervisor_state::ask(const std::string& message) {
   if (!parsed)
     return to_caf(parsed.error());
   if (parsed->verb == "help")
-    return help_text(verbs);
+    return help_text(supervisor_verbs);
   if (parsed->verb != "children")
-    return to_caf(unknown_verb(*parsed, verbs).value());
+    return to_caf(unknown_verb(*parsed, supervisor_verbs).value());
   std::string out;
   for (const auto& [child, handle] : tree->running(own))
     out += child + "\n";

@@ -12,7 +12,7 @@
 namespace gnomon::actors {
 namespace {
 
-constexpr ask_verb verbs[] = {{"rates", "requests and bytes per second of the busiest volumes"}};
+constexpr ask_verb telemetry_verbs[] = {{"rates", "requests and bytes per second of the busiest volumes"}};
 
 caf::error no_rates_yet() { return to_caf({errc::busy, "the first interval has not passed yet", 0}); }
 
@@ -51,9 +51,9 @@ caf::result<std::string> telemetry_state::ask(const std::string& message) const 
   if (!parsed)
     return to_caf(parsed.error());
   if (parsed->verb == "help")
-    return help_text(verbs);
+    return help_text(telemetry_verbs);
   if (parsed->verb != "rates")
-    return to_caf(unknown_verb(*parsed, verbs).value());
+    return to_caf(unknown_verb(*parsed, telemetry_verbs).value());
   const auto rates = node->rates();
   if (!rates)
     return no_rates_yet();

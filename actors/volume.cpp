@@ -17,7 +17,7 @@
 namespace gnomon::actors {
 namespace {
 
-constexpr ask_verb verbs[] = {
+constexpr ask_verb volume_verbs[] = {
     {"status", "size, state, connections, writers"},
     {"read OFFSET LENGTH", "reads through the in-process door, prints hexadecimal (at most 4096 bytes)"},
     {"flush", "everything written so far is put on stable storage"},
@@ -126,7 +126,7 @@ caf::result<std::string> volume_actor_state::ask(const std::string& message) {
   if (!parsed)
     return to_caf(parsed.error());
   if (parsed->verb == "help")
-    return help_text(verbs);
+    return help_text(volume_verbs);
   if (parsed->verb == "flush")
     return submit<std::string>(make_request(io::operation::flush, {}, {}));
   if (parsed->verb == "status") {
@@ -145,7 +145,7 @@ caf::result<std::string> volume_actor_state::ask(const std::string& message) {
     return submit<std::string>(
         make_request(io::operation::read, byte_offset{*offset}, byte_count{std::min(*length, ask_read_max)}));
   }
-  return to_caf(unknown_verb(*parsed, verbs).value());
+  return to_caf(unknown_verb(*parsed, volume_verbs).value());
 }
 
 result<volume_details> describe_volume(const node_context& node, volume_uuid uuid) {

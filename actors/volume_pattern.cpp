@@ -13,7 +13,6 @@ constexpr double pattern_magic = 0x70617474; // "patt"
 constexpr double pattern_version = 1;
 constexpr auto learn_back = std::chrono::hours(14 * 24);
 
-double seconds_of(wall_time t) { return static_cast<double>(t.time_since_epoch().count()) * 1e-6; }
 wall_time wall_of(double seconds) { return wall_time{microseconds{static_cast<std::int64_t>(seconds * 1e6)}}; }
 double slot_of(double seconds, double length) { return std::floor(seconds / length) * length; }
 

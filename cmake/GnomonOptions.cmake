@@ -13,6 +13,9 @@ set(GNOMON_ACTORS_OPTIONS "" CACHE STRING "More compiler options for actors/ and
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)
 
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options(-Wno-subobject-linkage) # the files it joins are included, and not headers
+endif()
 add_compile_options(-Wall -Wextra -Wpedantic -Wno-missing-field-initializers -fno-omit-frame-pointer)
 if(GNOMON_SANITIZE)
   add_compile_definitions(GNOMON_SANITIZED)
@@ -63,7 +66,8 @@ function(gnomon_test_suite folder)
   target_compile_definitions(${folder}_tests PRIVATE BOOST_TEST_DYN_LINK GNOMON_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   # The heavy headers are parsed once; the main file must see its own BOOST_TEST_MODULE first.
   target_precompile_headers(${folder}_tests PRIVATE ${arg_HEADERS} <boost/test/unit_test.hpp>)
-  set_source_files_properties("${PROJECT_SOURCE_DIR}/tests/boost_test_main.cpp" PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+  set_source_files_properties("${PROJECT_SOURCE_DIR}/tests/boost_test_main.cpp" PROPERTIES SKIP_PRECOMPILE_HEADERS ON
+    SKIP_UNITY_BUILD_INCLUSION ON)
   set(labels unit ${folder})
   if(GNOMON_SANITIZE MATCHES "address")
     list(APPEND labels asan)

@@ -13,19 +13,8 @@ namespace gnomon {
 namespace {
 
 constexpr json_limits limits{events_body_bytes_max, 8};
-constexpr std::size_t pointer_key_length_max = 200;
 constexpr std::array<std::string_view, 5> keys{"type", "target", "start", "duration", "note"};
 constexpr std::size_t required_keys = 4; // all but the note
-
-std::string shown(const json& value) {
-  if (value.is_string())
-    return quote(value.get_ref<const std::string&>());
-  if (value.is_object())
-    return "an object";
-  if (value.is_array())
-    return "a list";
-  return dump_json(value);
-}
 
 // What belongs at a key: words for people, and a spelling that reads well ("" where there is none).
 class event_reader {
@@ -57,8 +46,8 @@ private:
   // The key it was probably meant to be, which then does not count as missing as well.
   const std::string_view* unknown(const std::string& key, const std::string& pointer) {
     const auto meant = nearest(key, keys);
-    auto shown_key = key.substr(0, pointer_key_length_max);
-    problems_.add(json_pointer_child(pointer, printable(shown_key, pointer_key_length_max)),
+    auto shown_key = key.substr(0, json_pointer_key_length_max);
+    problems_.add(json_pointer_child(pointer, printable(shown_key, json_pointer_key_length_max)),
                   fmt::format("one of {}", fmt::join(keys, ", ")), quote(shown_key), std::string(meant));
     return meant.empty() ? keys.end() : std::find(keys.begin(), keys.end(), meant);
   }

@@ -12,6 +12,9 @@ using nanoseconds = std::chrono::nanoseconds;
 // Wall time: microseconds since 1970-01-01 UTC. May jump.
 using wall_time = std::chrono::time_point<std::chrono::system_clock, microseconds>;
 
+// Seconds since 1970-01-01 UTC, as forecasting counts them.
+inline double seconds_of(wall_time t) noexcept { return static_cast<double>(t.time_since_epoch().count()) * 1e-6; }
+
 // Time that never jumps back and goes on during suspend (CLOCK_BOOTTIME), in nanoseconds since boot.
 struct boot_clock {
   using duration = nanoseconds;

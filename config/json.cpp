@@ -200,6 +200,16 @@ std::string dump_json(const json& value, json_style style) {
   return value.dump(style == json_style::pretty ? 2 : -1, ' ', false, json::error_handler_t::replace);
 }
 
+std::string shown(const json& value) {
+  if (value.is_string())
+    return quote(value.get_ref<const std::string&>());
+  if (value.is_object())
+    return "an object";
+  if (value.is_array())
+    return "a list";
+  return dump_json(value);
+}
+
 std::string json_pointer_child(std::string_view pointer, std::string_view key) {
   std::string child(pointer);
   child += '/';

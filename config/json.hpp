@@ -34,7 +34,11 @@ enum class json_style { compact, pretty }; // one line, or indented by two space
 // Strings that are not valid UTF-8 get U+FFFD in place of the bad bytes; NaN and infinities become null.
 std::string dump_json(const json& value, json_style style = json_style::compact);
 
+// A value as an error message shows it: strings quoted and shortened, "an object", "a list".
+std::string shown(const json& value);
+
 // RFC 6901: `pointer` + "/" + `key` with "~" and "/" escaped.
+inline constexpr std::size_t json_pointer_key_length_max = 200; // of an unknown key that an error's pointer shows
 std::string json_pointer_child(std::string_view pointer, std::string_view key);
 
 } // namespace gnomon

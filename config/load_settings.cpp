@@ -17,18 +17,7 @@
 namespace gnomon {
 namespace {
 
-constexpr std::size_t pointer_key_length_max = 200; // of an unknown key in a pointer
 constexpr std::string_view missing = "nothing";
-
-std::string shown(const json& value) {
-  if (value.is_string())
-    return quote(value.get_ref<const std::string&>());
-  if (value.is_object())
-    return "an object";
-  if (value.is_array())
-    return "a list";
-  return dump_json(value);
-}
 
 class document_reader {
 public:
@@ -133,7 +122,7 @@ private:
     std::string suggestion(nearest(key, keys));
     if (suggestion.empty())
       suggestion = place_elsewhere(key);
-    problems_.add(json_pointer_child(pointer, printable(key, pointer_key_length_max)),
+    problems_.add(json_pointer_child(pointer, printable(key, json_pointer_key_length_max)),
                   "one of the keys " + keys_of(node), "an unknown key", suggestion);
     return suggestion;
   }

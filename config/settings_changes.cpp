@@ -11,7 +11,7 @@
 namespace gnomon {
 namespace {
 
-std::string shown(const json& value) { return value.is_null() ? "nothing" : dump_json(value); }
+std::string in_words(const json& value) { return value.is_null() ? "nothing" : dump_json(value); }
 
 class comparison {
 public:
@@ -57,7 +57,7 @@ private:
     if (before == after)
       return;
     const auto effect = effect_of(row, i, j);
-    found_.all.push_back({at.pointer, at.object, shown(before), shown(after), effect});
+    found_.all.push_back({at.pointer, at.object, in_words(before), in_words(after), effect});
     if (effect == change_effect::live)
       row.copy(found_.applied, j, now_, j);
   }
@@ -108,14 +108,14 @@ private:
     for (std::size_t i = 0; i < old_count; ++i) {
       const auto name = name_row.write(old_, i).get<std::string>();
       if (old_positions.contains(name))
-        found_.all.push_back({element(at, i), name, shown(name), "nothing", effect});
+        found_.all.push_back({element(at, i), name, in_words(name), "nothing", effect});
     }
     for (std::size_t j = 0; j < now_count; ++j) {
       const place below{element(at, j), names[j]};
       if (kept[j])
         compare_members(node, below, *kept[j], j);
       else
-        found_.all.push_back({below.pointer, names[j], "nothing", shown(names[j]), effect});
+        found_.all.push_back({below.pointer, names[j], "nothing", in_words(names[j]), effect});
     }
   }
 

@@ -9,7 +9,6 @@ namespace gnomon::forecasting {
 namespace {
 
 constexpr std::size_t half_hour = 1, a_day = 3; // indices of half-lives
-constexpr double count_max = 1e15;
 constexpr double picture_side_max = 4096;
 
 double factor(double elapsed_seconds, double half_life_seconds) {
@@ -21,7 +20,7 @@ double rate(double sum, std::size_t half_life) {
   return sum * std::numbers::ln2 / heat_half_lives_seconds[half_life];
 }
 
-bool sane(double v) { return std::isfinite(v) && v >= 0; }
+bool countable(double v) { return std::isfinite(v) && v >= 0; }
 
 heat_class trend_of(const chunk_heat& c, const heat_options& options) {
   const double now = c.request_rate[half_hour], usually = c.request_rate[a_day];
@@ -64,7 +63,7 @@ void heat_map::decay(cell& c, double to_seconds) {
 }
 
 void heat_map::add(double time_seconds, chunk_index chunk, double reads, double writes, double bytes) {
-  if (!(std::abs(time_seconds) <= time_seconds_max) || !sane(reads) || !sane(writes) || !sane(bytes))
+  if (!(std::abs(time_seconds) <= time_seconds_max) || !countable(reads) || !countable(writes) || !countable(bytes))
     return;
   newest_seconds_ = std::max(newest_seconds_, time_seconds);
   const auto [at, fresh] = cells_.try_emplace(chunk.value);
@@ -167,7 +166,7 @@ arma::mat heat_picture(const std::vector<heat_sample>& samples, std::uint64_t ch
   arma::mat out(rows, columns, arma::fill::zeros);
   for (const auto& s : samples) {
     if (s.chunk.value >= chunk_count || !(s.time_seconds >= from_seconds && s.time_seconds < to_seconds) ||
-        !sane(s.requests))
+        !countable(s.requests))
       continue;
     const double down = static_cast<double>(s.chunk.value) / static_cast<double>(chunk_count);
     const double along = (s.time_seconds - from_seconds) / (to_seconds - from_seconds);

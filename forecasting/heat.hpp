@@ -21,6 +21,7 @@ namespace gnomon::forecasting {
 // 5 min, 30 min, 2 h, 1 day: the horizons, and the daily mean they are compared with.
 inline constexpr std::array<double, 4> heat_half_lives_seconds = {5 * minute, 30 * minute, 2 * hour, day};
 inline constexpr std::size_t heat_half_life_count = heat_half_lives_seconds.size();
+inline constexpr double count_max = 1e15; // of requests or bytes in one window
 inline constexpr std::size_t heat_chunks_max = 1u << 20; // of one map; the coldest are dropped beyond
 
 enum class heat_class {

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::array<double, 5> half_lives_windows = {1, 3, 12, 48, 288};
 constexpr double ridge = 50;
-constexpr double count_max = 1e15; // of requests or bytes in one window
 constexpr double empty_windows_max = 4096;
 constexpr double stream_share_min = 0.5;     // of a chunk's bytes that must be sequential
 constexpr double stream_of_chunk_min = 0.05; // of the chunk's size that a stream must have moved

@@ -32,6 +32,10 @@ enum class trace_operation : char {
   block_status = 'B'
 };
 std::optional<trace_operation> trace_operation_of(char letter) noexcept;
+constexpr bool changes_data(trace_operation op) noexcept {
+  using enum trace_operation;
+  return op == write || op == trim || op == zero;
+}
 
 struct trace_record {
   std::uint64_t time_us = 0; // from the start of the trace, or since 1970: the trace's choice

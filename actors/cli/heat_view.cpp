@@ -172,13 +172,6 @@ style style_of(const std::string& kind) {
                               : style::dim;
 }
 
-std::string rate(double per_second) {
-  if (per_second <= 0)
-    return "-";
-  return per_second < 0.005   ? "<.01"
-         : per_second < 0.995 ? fmt::format("{:.2f}", per_second)
-                              : human_count(per_second);
-}
 
 std::string took(double us) { return us > 0 ? human_time_us(us) : "-"; }
 
@@ -212,9 +205,9 @@ std::string hottest(const heat_view& v, const heat_look& look) {
         fmt::format("{}", c.chunk.value),
         human_bytes(static_cast<double>(c.chunk.value) * static_cast<double>(v.chunk_size.value)),
         fmt::format("{}{}", sign_of(c.kind, look.with == ink::ascii), printable(c.kind)),
-        rate(c.rate_now),
-        rate(c.rate_half_hour),
-        rate(c.rate_day),
+        human_rate(c.rate_now),
+        human_rate(c.rate_half_hour),
+        human_rate(c.rate_day),
         c.bytes_per_second > 0 ? human_bytes(std::floor(c.bytes_per_second)) : "-",
         fmt::format("{:.0f}%", 100 * c.write_share)};
     if (timed)

@@ -20,9 +20,6 @@ std::string ago(std::int64_t when_us, std::int64_t now_us) {
   return human_span(std::chrono::seconds(std::max<std::int64_t>(now_us - when_us, 0) / 1'000'000)) + " ago";
 }
 std::string or_dash(std::string text) { return text.empty() ? "-" : text; }
-std::string rate(double per_second) {
-  return per_second <= 0 ? "-" : per_second < 0.995 ? fmt::format("{:.2f}", per_second) : human_count(per_second);
-}
 std::string bytes(double count) { return count <= 0 ? "-" : human_bytes(std::floor(count)); }
 std::string percent(double share) { return fmt::format("{:.0f}%", 100 * share); }
 std::string source_of(const instance_summary& i) {
@@ -140,7 +137,7 @@ std::string instances_text(const std::vector<instance_summary>& instances, std::
   for (const auto& i : instances)
     t.row({printable(i.id.value, 128), or_dash(printable(i.metadata.application, 40)),
            std::string(criticality_word(i.metadata.level)), fmt::format("{}", i.connections),
-           rate(i.requests_per_second), bytes(i.bytes_per_second),
+           human_rate(i.requests_per_second), bytes(i.bytes_per_second),
            i.requests_last_hour > 0 ? human_count(i.requests_last_hour) : "-", fmt::format("{}", i.volumes),
            ago(i.last_us, now_us), source_of(i)});
   return t.to_string();
@@ -165,19 +162,19 @@ std::string instance_text(const instance_details& d, std::int64_t now_us, bool c
   line("may use", allowed);
   line("connections", fmt::format("{}", s.connections));
   line("load now", s.requests_per_second > 0
-                       ? fmt::format("{} requests/s, {}/s", rate(s.requests_per_second), bytes(s.bytes_per_second))
+                       ? fmt::format("{} requests/s, {}/s", human_rate(s.requests_per_second), bytes(s.bytes_per_second))
                        : "none in the last minute");
   line("reads", latency_of(s.latency.reads, s.metadata.read_p99_us));
   line("writes", latency_of(s.latency.writes, 0));
   for (const auto& p : d.predicted)
     line(fmt::format("next {}", human_span(std::chrono::seconds(p.ahead_us / 1'000'000))),
-         fmt::format("{} requests/s, between {} and {}", rate(p.expected), rate(p.low), rate(p.high)));
+         fmt::format("{} requests/s, between {} and {}", human_rate(p.expected), human_rate(p.low), human_rate(p.high)));
   line("prediction", d.why_not_predicted.empty() ? "" : "none: " + printable(d.why_not_predicted, 300));
   line("last seen", ago(s.last_us, now_us));
   if (const auto past = sparkline(d.past); past.find_first_not_of(' ') != std::string::npos) {
     const double most = *std::max_element(d.past.begin(), d.past.end(), [](auto a, auto b) { return a < b; });
     out += fmt::format("\nthe last {}, at most {} requests/s\n│{}│\n",
-                       human_span(std::chrono::seconds((d.to_us - d.from_us) / 1'000'000)), rate(most), past);
+                       human_span(std::chrono::seconds((d.to_us - d.from_us) / 1'000'000)), human_rate(most), past);
   }
   return out + volumes_of(d) + hot_sets_of(d);
 }

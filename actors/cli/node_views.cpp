@@ -20,7 +20,6 @@ std::string age(std::int64_t since_us, std::int64_t now_us) {
 double per_second(const volume_rates& v, finite operation_rates::*what) {
   return v.read.*what + v.write.*what + v.other.*what;
 }
-std::string rate(double value) { return value == 0 ? "-" : human_count(value); }
 std::string volume_of_bytes(double value) { return value == 0 ? "-" : human_count(value / 1e6); }
 std::string latency(double us) { return us == 0 ? "-" : human_time_us(us); }
 } // namespace
@@ -129,11 +128,11 @@ std::string top_text(const telemetry_snapshot& s, bool colour) {
       ++idle;
       continue;
     }
-    t.row({v.name.value, rate(v.read.requests_per_second), rate(v.write.requests_per_second),
-           rate(v.other.requests_per_second), volume_of_bytes(v.read.bytes_per_second),
+    t.row({v.name.value, human_rate(v.read.requests_per_second), human_rate(v.write.requests_per_second),
+           human_rate(v.other.requests_per_second), volume_of_bytes(v.read.bytes_per_second),
            volume_of_bytes(v.write.bytes_per_second), latency(v.read.p50_us), latency(v.read.p99_us),
            latency(v.write.p50_us), latency(v.write.p99_us), fmt::format("{}", v.connections),
-           fmt::format("{}", v.in_flight), rate(per_second(v, &operation_rates::errors_per_second))});
+           fmt::format("{}", v.in_flight), human_rate(per_second(v, &operation_rates::errors_per_second))});
   }
   auto out =
       fmt::format("{}  {} reads/s, {} writes/s, {} MB/s\n\n", styled(human_date(s.taken_us), style::bold, colour),

@@ -23,11 +23,6 @@ bool selected(const store::trace_reader& reader, const store::trace_record& reco
 }
 } // namespace
 
-bool changes_data(store::trace_operation op) noexcept {
-  using enum store::trace_operation;
-  return op == write || op == trim || op == zero;
-}
-
 result<trace_survey> survey_trace(const replay_command& wanted, const std::function<bool(double)>& progress) {
   auto reader = store::trace_reader::open(wanted.trace);
   if (!reader)

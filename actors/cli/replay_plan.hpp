@@ -58,7 +58,6 @@ struct plan_counters {
   std::uint64_t left_out = 0;    // left out: --reads-only, or of length 0
 };
 
-bool changes_data(store::trace_operation op) noexcept; // write, trim, zero
 
 class replay_planner {
 public:

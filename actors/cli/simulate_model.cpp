@@ -12,12 +12,8 @@ namespace gnomon::actors::cli {
 namespace {
 using store::trace_operation;
 
-// As the rings observe: trims and zeroings are writes.
-bool changes_data(trace_operation op) {
-  return op == trace_operation::write || op == trace_operation::trim || op == trace_operation::zero;
-}
 bool counts(const store::trace_record& r) {
-  return r.length_bytes > 0 && (r.op == trace_operation::read || changes_data(r.op));
+  return r.length_bytes > 0 && (r.op == trace_operation::read || store::changes_data(r.op));
 }
 
 // Calls `each` with every record that passes the filter. False in the result: `progress` said to stop.
@@ -126,7 +122,7 @@ result<simulation_outcome> simulate_trace(const simulate_command& wanted, const 
           return fail(errc::corrupt, wanted.trace + " has changed while it was read");
         ++requests;
         bytes += r.length_bytes;
-        return sim->feed({static_cast<double>(r.time_us) / 1e6, *found->index[r.volume], changes_data(r.op),
+        return sim->feed({static_cast<double>(r.time_us) / 1e6, *found->index[r.volume], store::changes_data(r.op),
                           byte_offset{r.offset_bytes}, byte_count{r.length_bytes}});
       },
       [&](double part) { return !hooks.progress || hooks.progress(part, requests, bytes); });

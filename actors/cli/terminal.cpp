@@ -47,6 +47,14 @@ std::string human_count(double count) {
   return (unit == 0 ? without_zero_decimals(digits) : digits) + units[unit];
 }
 
+std::string human_rate(double per_second) {
+  if (per_second <= 0)
+    return "-";
+  return per_second < 0.005   ? "<.01"
+         : per_second < 0.995 ? fmt::format("{:.2f}", per_second)
+                              : human_count(per_second);
+}
+
 std::string human_time_us(double us) {
   if (us <= 0)
     return "0";

@@ -13,6 +13,7 @@ namespace gnomon::actors::cli {
 
 std::string human_bytes(double bytes);          // "0B", "512B", "1.5GiB": at most one decimal, 1,024 per step
 std::string human_count(double count);          // "0", "7.5", "999", "12.3k", "4.56M": 1,000 per step
+std::string human_rate(double per_second);      // "-" for none, "<.01", "0.25", then as human_count()
 std::string human_time_us(double microseconds); // "0", "13us", "1.25ms", "3.20s"
 std::string human_span(std::chrono::seconds s); // "42s", "3m05s", "2h10m", "3d04h"
 std::string human_date(std::int64_t wall_us);   // "2026-03-01 14:05:09 UTC"; 0: "never"

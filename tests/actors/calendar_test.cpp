@@ -16,6 +16,7 @@ using namespace gnomon::actors;
 using namespace gnomon::tests;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(calendar_test)
 namespace {
 
 struct fixture : store_and_engine {
@@ -59,9 +60,7 @@ using names = std::vector<std::string>;
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(calendar_test, fixture)
-
-BOOST_AUTO_TEST_CASE(what_is_answered_is_kept_and_readers_see_it) {
+BOOST_FIXTURE_TEST_CASE(what_is_answered_is_kept_and_readers_see_it, fixture) {
   const auto added = add({event("b", 2h), event("a", 1h)});
   BOOST_REQUIRE(added.has_value());
   BOOST_TEST(added->events.size() == 2u);
@@ -77,7 +76,7 @@ BOOST_AUTO_TEST_CASE(what_is_answered_is_kept_and_readers_see_it) {
   BOOST_TEST((again.error().code == errc::not_found));
 }
 
-BOOST_AUTO_TEST_CASE(hostile_messages_are_refused) {
+BOOST_FIXTURE_TEST_CASE(hostile_messages_are_refused, fixture) {
   auto bad = event("x", 1h);
   bad.scope = static_cast<event_scope>(77);
   BOOST_TEST((add({bad}).error().code == errc::invalid_argument));
@@ -96,7 +95,7 @@ BOOST_AUTO_TEST_CASE(hostile_messages_are_refused) {
   BOOST_TEST(node.events()->empty());
 }
 
-BOOST_AUTO_TEST_CASE(lists_choose_by_time_and_target) {
+BOOST_FIXTURE_TEST_CASE(lists_choose_by_time_and_target, fixture) {
   BOOST_REQUIRE(
       add({event("old", -2h), event("running", -5min), event("soon", 1h, "web"), event("late", 9h)}).has_value());
   BOOST_TEST((list({}) == names{"old", "running", "soon", "late"}));
@@ -118,7 +117,7 @@ BOOST_AUTO_TEST_CASE(lists_choose_by_time_and_target) {
   BOOST_TEST((list(query) == names{"soon"}));
 }
 
-BOOST_AUTO_TEST_CASE(a_long_list_comes_in_pages_without_gaps) {
+BOOST_FIXTURE_TEST_CASE(a_long_list_comes_in_pages_without_gaps, fixture) {
   for (int round = 0; round < 3; ++round)
     BOOST_REQUIRE(add(std::vector<told_event>(event_page_max - 100, event("same", 1h))).has_value());
   std::set<std::uint64_t> seen;
@@ -136,7 +135,7 @@ BOOST_AUTO_TEST_CASE(a_long_list_comes_in_pages_without_gaps) {
   BOOST_TEST(seen.size() == 3 * (event_page_max - 100));
 }
 
-BOOST_AUTO_TEST_CASE(who_waits_when_the_actor_dies_is_told_and_the_book_goes_on) {
+BOOST_FIXTURE_TEST_CASE(who_waits_when_the_actor_dies_is_told_and_the_book_goes_on, fixture) {
   // The writer is held, so that the change waits while the actor dies.
   std::promise<void> held, go;
   BOOST_REQUIRE(meta->submit(
@@ -164,7 +163,7 @@ BOOST_AUTO_TEST_CASE(who_waits_when_the_actor_dies_is_told_and_the_book_goes_on)
   BOOST_TEST((list({}) == names{"x"}));
 }
 
-BOOST_AUTO_TEST_CASE(changes_that_wait_are_bounded) {
+BOOST_FIXTURE_TEST_CASE(changes_that_wait_are_bounded, fixture) {
   std::promise<void> held, go;
   BOOST_REQUIRE(meta->submit(
                         [&](store::write_transaction&) -> result<void> {
@@ -183,7 +182,7 @@ BOOST_AUTO_TEST_CASE(changes_that_wait_are_bounded) {
   BOOST_TEST(add({event("y", 1h)}).has_value());
 }
 
-BOOST_AUTO_TEST_CASE(it_says_what_it_holds) {
+BOOST_FIXTURE_TEST_CASE(it_says_what_it_holds, fixture) {
   BOOST_REQUIRE(add({event("old", -2h), event("soon", 1h)}).has_value());
   BOOST_TEST(*ask<std::string>(system, actor, atom::ask_v, std::string("count")) == "1 past, 1 planned");
   BOOST_TEST(ask<std::string>(system, actor, atom::ask_v, std::string("help"))->find("count") != std::string::npos);

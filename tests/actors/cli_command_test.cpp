@@ -12,6 +12,7 @@ using namespace gnomon::actors;
 using namespace gnomon::actors::cli;
 using words = std::vector<std::string>;
 
+BOOST_AUTO_TEST_SUITE(cli_command_test)
 namespace {
 template <class Command>
 Command parsed(const words& w, parse_place place = parse_place::command_line) {
@@ -38,8 +39,6 @@ const name_lookup some_names = [](name_kind kind) {
   }
 };
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(cli_command_test)
 
 BOOST_AUTO_TEST_CASE(global_options_may_stand_before_and_after_the_verb) {
   for (const auto& w : {words{"--json", "--config", "n.json", "volume", "ls", "--all"},

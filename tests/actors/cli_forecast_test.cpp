@@ -16,6 +16,7 @@ using namespace gnomon;
 using namespace gnomon::actors;
 using namespace gnomon::actors::cli;
 
+BOOST_AUTO_TEST_SUITE(cli_forecast_test)
 namespace {
 
 constexpr std::int64_t second_us = 1'000'000, minute_us = 60 * second_us, hour_us = 60 * minute_us;
@@ -90,8 +91,6 @@ std::string refusal_of(std::vector<std::string> words) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(cli_forecast_test)
 
 // --- words
 

@@ -13,6 +13,7 @@ using namespace gnomon;
 using namespace gnomon::actors;
 using namespace gnomon::actors::cli;
 
+BOOST_AUTO_TEST_SUITE(cli_heat_test)
 namespace {
 constexpr std::int64_t second_us = 1'000'000;
 constexpr std::int64_t noon_us = 1'772'366'400 * second_us; // 2026-03-01 12:00:00 UTC
@@ -55,8 +56,6 @@ std::string without_escapes(const std::string& text) {
   return out;
 }
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(cli_heat_test)
 
 BOOST_AUTO_TEST_CASE(levels_are_logarithmic_and_only_nothing_is_nothing) {
   BOOST_TEST(heat_level(0, 100, 9) == 0u);

@@ -13,6 +13,7 @@ using namespace gnomon::actors;
 using namespace gnomon::actors::cli;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(cli_output_test)
 namespace {
 actor_info actor(std::string name, std::string parent, actor_state state = actor_state::running) {
   actor_info a;
@@ -23,8 +24,6 @@ actor_info actor(std::string name, std::string parent, actor_state state = actor
   return a;
 }
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(cli_output_test)
 
 BOOST_AUTO_TEST_CASE(quantities_are_short_and_have_units) {
   BOOST_TEST(human_bytes(0) == "0B");

@@ -14,6 +14,7 @@ using namespace gnomon::actors::cli;
 using namespace std::chrono_literals;
 using kind = store::trace_operation;
 
+BOOST_AUTO_TEST_SUITE(cli_replay_test)
 namespace {
 constexpr std::uint64_t MiB = 1u << 20;
 
@@ -49,8 +50,6 @@ struct temporary {
   std::string path;
 };
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(cli_replay_test)
 
 BOOST_AUTO_TEST_CASE(times_count_from_the_first_record_scaled_and_never_go_back) {
   replay_command wanted;

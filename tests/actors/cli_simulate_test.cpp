@@ -16,6 +16,7 @@ using namespace gnomon::actors;
 using namespace gnomon::actors::cli;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(cli_simulate_test)
 namespace {
 constexpr std::uint64_t MiB = 1u << 20;
 
@@ -57,8 +58,6 @@ simulate_command of(const std::string& path) {
 }
 std::variant<invocation, parse_stop> parse(const std::vector<std::string>& words) { return parse_command(words); }
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(cli_simulate_test)
 
 BOOST_AUTO_TEST_CASE(words_become_the_command_or_are_refused) {
   const auto out = parse({"simulate", "t.csv", "--horizons", "10s,2h", "--set-sizes", "4", "--forecast-every", "0s",

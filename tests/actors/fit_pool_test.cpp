@@ -18,6 +18,7 @@ using namespace gnomon::tests;
 using namespace std::chrono_literals;
 using urgency = fit_pool::urgency;
 
+BOOST_AUTO_TEST_SUITE(fit_pool_test)
 namespace {
 
 // A job that runs until the test lets it end.
@@ -50,8 +51,6 @@ struct ordered_names {
 constexpr double no_budget_worth_naming = 1e9;
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(fit_pool_test)
 
 BOOST_AUTO_TEST_CASE(the_most_urgent_goes_first_and_the_oldest_within_an_urgency) {
   fit_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming});

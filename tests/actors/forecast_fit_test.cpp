@@ -13,6 +13,7 @@ using namespace gnomon::actors;
 using forecasting::day;
 using forecasting::hour;
 
+BOOST_AUTO_TEST_SUITE(forecast_fit_test)
 namespace {
 
 using std::chrono::seconds;
@@ -56,9 +57,7 @@ double daily(double before) { return 600 + 400 * std::sin(2 * 3.14159265 * befor
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(forecast_fit_test, fixture)
-
-BOOST_AUTO_TEST_CASE(without_any_past_it_says_so) {
+BOOST_FIXTURE_TEST_CASE(without_any_past_it_says_so, fixture) {
   const auto view = make();
   BOOST_TEST(!view.enough_past);
   BOOST_TEST(view.past.empty());
@@ -67,7 +66,7 @@ BOOST_AUTO_TEST_CASE(without_any_past_it_says_so) {
     BOOST_TEST(load == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_minute_is_too_little_and_its_level_is_kept) {
+BOOST_FIXTURE_TEST_CASE(a_minute_is_too_little_and_its_level_is_kept, fixture) {
   remember(store::resolution::ten_seconds, 60, [](double) { return 50; });
   const auto view = make();
   BOOST_TEST(!view.enough_past);
@@ -76,7 +75,7 @@ BOOST_AUTO_TEST_CASE(a_minute_is_too_little_and_its_level_is_kept) {
   BOOST_TEST(double(view.ahead[0]) == 5, boost::test_tools::tolerance(0.05)); // per second
 }
 
-BOOST_AUTO_TEST_CASE(a_week_of_days_is_forecast_no_worse_than_naively) {
+BOOST_FIXTURE_TEST_CASE(a_week_of_days_is_forecast_no_worse_than_naively, fixture) {
   remember(store::resolution::five_minutes, 7 * day, daily);
   const auto view = make();
   BOOST_TEST(view.enough_past);
@@ -103,7 +102,7 @@ BOOST_AUTO_TEST_CASE(a_week_of_days_is_forecast_no_worse_than_naively) {
     BOOST_TEST(load < 1e-9);
 }
 
-BOOST_AUTO_TEST_CASE(a_saved_model_is_served_while_it_is_young_also_after_a_restart) {
+BOOST_FIXTURE_TEST_CASE(a_saved_model_is_served_while_it_is_young_also_after_a_restart, fixture) {
   remember(store::resolution::five_minutes, 3 * day, daily);
   const auto first = make();
   open();
@@ -114,7 +113,7 @@ BOOST_AUTO_TEST_CASE(a_saved_model_is_served_while_it_is_young_also_after_a_rest
   BOOST_TEST(later.start_us == first.start_us + 3'600'000'000);
 }
 
-BOOST_AUTO_TEST_CASE(a_damaged_model_is_learned_again) {
+BOOST_FIXTURE_TEST_CASE(a_damaged_model_is_learned_again, fixture) {
   remember(store::resolution::five_minutes, 3 * day, daily);
   const auto first = make();
   BOOST_REQUIRE(history->put_model(subject.object, "forecast/requests", forecast_model_blob_version, store::bytes{}));
@@ -123,7 +122,7 @@ BOOST_AUTO_TEST_CASE(a_damaged_model_is_learned_again) {
   BOOST_TEST(history->get_model(subject.object, "forecast/requests")->blob.size() > 0u);
 }
 
-BOOST_AUTO_TEST_CASE(what_events_did_before_is_expected_of_the_next_one) {
+BOOST_FIXTURE_TEST_CASE(what_events_did_before_is_expected_of_the_next_one, fixture) {
   std::vector<forecasting::told_event> events;
   const double end = 1.8e9;
   for (int n = 1; n <= 6; ++n) // at odd times, so that no season explains them
@@ -150,7 +149,7 @@ BOOST_AUTO_TEST_CASE(what_events_did_before_is_expected_of_the_next_one) {
   BOOST_TEST(planned == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(an_instance_s_part_is_forecast_by_itself) {
+BOOST_FIXTURE_TEST_CASE(an_instance_s_part_is_forecast_by_itself, fixture) {
   remember(
       store::resolution::five_minutes, 2 * day, [](double) { return 300; }, "web-1");
   remember(

@@ -14,6 +14,7 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
+BOOST_AUTO_TEST_SUITE(heat_picture_test)
 namespace {
 
 struct fixture {
@@ -56,8 +57,6 @@ double sum(const heat_view& view) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(heat_picture_test)
 
 BOOST_FIXTURE_TEST_CASE(an_even_load_is_drawn_even_whatever_the_number_of_columns, fixture) {
   for (int slot = 0; slot <= 60; ++slot)

@@ -14,6 +14,7 @@ using namespace gnomon;
 using namespace gnomon::actors;
 using namespace gnomon::actors::cli;
 
+BOOST_AUTO_TEST_SUITE(import_test)
 namespace {
 constexpr std::uint64_t MiB = 1u << 20;
 constexpr std::int64_t second = 1'000'000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
@@ -61,8 +62,6 @@ import_note note(const char* digest) {
   return out;
 }
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(import_test)
 
 BOOST_AUTO_TEST_CASE(a_trace_is_surveyed_and_read) {
   const temporary file("time_us,volume,op,offset_bytes,length_bytes\n"

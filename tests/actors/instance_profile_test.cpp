@@ -18,6 +18,7 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
+BOOST_AUTO_TEST_SUITE(instance_profile_test)
 namespace {
 
 const wall_time now{seconds(1'700'000'001)}; // that of shared_clock
@@ -59,8 +60,6 @@ instance_settings configured() {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(instance_profile_test)
 
 BOOST_AUTO_TEST_CASE(what_was_set_goes_over_the_configuration_and_only_where_it_was_set) {
   const auto config = configured();

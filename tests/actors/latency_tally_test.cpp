@@ -6,6 +6,7 @@
 using namespace gnomon;
 using namespace gnomon::actors;
 
+BOOST_AUTO_TEST_SUITE(latency_tally_test)
 namespace {
 
 io::coarse_latency::counts took(std::uint64_t nanoseconds, std::uint32_t times) {
@@ -15,8 +16,6 @@ io::coarse_latency::counts took(std::uint64_t nanoseconds, std::uint32_t times) 
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(latency_tally_test)
 
 BOOST_AUTO_TEST_CASE(buckets_leave_no_gap) {
   for (std::uint64_t ns = 0; ns < 400'000'000; ns += 1 + ns / 3) {

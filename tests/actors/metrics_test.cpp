@@ -15,6 +15,7 @@ using namespace gnomon;
 using namespace gnomon::actors;
 using namespace gnomon::tests;
 
+BOOST_AUTO_TEST_SUITE(metrics_test)
 namespace {
 
 struct sample_line {
@@ -96,9 +97,7 @@ struct fixture : store_and_engine {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(metrics_test, fixture)
-
-BOOST_AUTO_TEST_CASE(counters_are_per_volume_and_operation) {
+BOOST_FIXTURE_TEST_CASE(counters_are_per_volume_and_operation, fixture) {
   open();
   engine->count(uuid, io::operation::write, 7, 50'000);
   BOOST_TEST(value_of("gnomon_volume_requests_total", {{"volume", "db"}, {"operation", "write"}}) == 7);
@@ -108,7 +107,7 @@ BOOST_AUTO_TEST_CASE(counters_are_per_volume_and_operation) {
   BOOST_TEST(value_of("gnomon_healthy") == 1);
 }
 
-BOOST_AUTO_TEST_CASE(latency_buckets_are_cumulative_and_exact_at_their_bounds) {
+BOOST_FIXTURE_TEST_CASE(latency_buckets_are_cumulative_and_exact_at_their_bounds, fixture) {
   open();
   for (unsigned exponent = 10; exponent < 36; ++exponent) {
     engine->count(uuid, io::operation::read, 1, (1ull << exponent) - 1); // just below each bound
@@ -135,19 +134,19 @@ BOOST_AUTO_TEST_CASE(latency_buckets_are_cumulative_and_exact_at_their_bounds) {
              52);
 }
 
-BOOST_AUTO_TEST_CASE(labels_are_escaped) {
+BOOST_FIXTURE_TEST_CASE(labels_are_escaped, fixture) {
   BOOST_TEST(escape_label("a\"b\\c\nd") == "a\\\"b\\\\c\\nd");
   open("odd\"name\\");
   BOOST_TEST(value_of("gnomon_volume_connections", {{"volume", "odd\\\"name\\\\"}}) == 0);
 }
 
-BOOST_AUTO_TEST_CASE(an_empty_node_has_well_formed_metrics_too) {
+BOOST_FIXTURE_TEST_CASE(an_empty_node_has_well_formed_metrics_too, fixture) {
   BOOST_TEST(samples().size() > 5u);
   node_context bare;
   BOOST_TEST(parse(metrics_text(bare)).size() > 3u);
 }
 
-BOOST_AUTO_TEST_CASE(a_forecast_shows_its_age_and_how_good_it_was) {
+BOOST_FIXTURE_TEST_CASE(a_forecast_shows_its_age_and_how_good_it_was, fixture) {
   const auto now_us = to_microseconds(node.clock->wall_now());
   node.forecasts.put(volume_uuid::random(), {now_us, {}}); // of a volume that is gone
   node.forecasts.put(uuid, {now_us - 100'000'000, {{300'000'000, 12, 0.75, 0.875, "EWMA", 0, {}}, {}}});
@@ -162,7 +161,7 @@ BOOST_AUTO_TEST_CASE(a_forecast_shows_its_age_and_how_good_it_was) {
     BOOST_TEST(!one.name.starts_with("gnomon_forecast"), one.name);
 }
 
-BOOST_AUTO_TEST_CASE(a_volume_that_is_not_served_makes_the_node_unhealthy) {
+BOOST_FIXTURE_TEST_CASE(a_volume_that_is_not_served_makes_the_node_unhealthy, fixture) {
   const auto problems = health_problems(node);
   BOOST_REQUIRE(problems.size() == 1u);
   BOOST_TEST(problems[0] == "volume db is not served");
@@ -170,7 +169,7 @@ BOOST_AUTO_TEST_CASE(a_volume_that_is_not_served_makes_the_node_unhealthy) {
   BOOST_TEST(health_problems(node).empty());
 }
 
-BOOST_AUTO_TEST_CASE(failed_writes_and_states_are_named) {
+BOOST_FIXTURE_TEST_CASE(failed_writes_and_states_are_named, fixture) {
   open();
   (void)value(catalogue->mark_write_failure(uuid, EIO));
   BOOST_TEST(health_problems(node).at(0).find("gnomon volume clear db") != std::string::npos);
@@ -180,7 +179,7 @@ BOOST_AUTO_TEST_CASE(failed_writes_and_states_are_named) {
   BOOST_TEST(value_of("gnomon_healthy") == 0);
 }
 
-BOOST_AUTO_TEST_CASE(long_lists_of_problems_are_cut) {
+BOOST_FIXTURE_TEST_CASE(long_lists_of_problems_are_cut, fixture) {
   node.set_refused(std::vector<std::string>(500, "a problem"));
   const auto problems = health_problems(node);
   BOOST_TEST(problems.size() == problems_shown_max + 1);

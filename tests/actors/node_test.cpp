@@ -19,6 +19,7 @@ using namespace gnomon::actors;
 using namespace gnomon::tests;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(node_test)
 namespace {
 
 constexpr std::uint64_t MiB = 1 << 20;
@@ -107,16 +108,14 @@ struct fixture {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(node_test, fixture)
-
-BOOST_AUTO_TEST_CASE(the_ready_line_names_what_is_really_bound) {
+BOOST_FIXTURE_TEST_CASE(the_ready_line_names_what_is_really_bound, fixture) {
   start();
   const auto line = running->ready_line();
   BOOST_TEST(line.starts_with("gnomond ready node=alpha nbd=127.0.0.1:10809 cluster=none admin=127.0.0.1:"));
   BOOST_TEST(!line.ends_with(":0"));
 }
 
-BOOST_AUTO_TEST_CASE(a_second_node_on_the_data_directory_is_refused) {
+BOOST_FIXTURE_TEST_CASE(a_second_node_on_the_data_directory_is_refused, fixture) {
   start();
   auto first_engine = engine;
   const auto second = try_start();
@@ -125,7 +124,7 @@ BOOST_AUTO_TEST_CASE(a_second_node_on_the_data_directory_is_refused) {
   BOOST_TEST(first_engine->volumes().size() == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(the_admin_door_answers) {
+BOOST_FIXTURE_TEST_CASE(the_admin_door_answers, fixture) {
   start();
   BOOST_TEST(http_get("/health").starts_with("HTTP/1.1 200"));
   BOOST_TEST(http_get("/metrics").find("gnomon_volume_requests_total{volume=\"db\"") != std::string::npos);
@@ -134,7 +133,7 @@ BOOST_AUTO_TEST_CASE(the_admin_door_answers) {
   BOOST_TEST(http_get("/health").starts_with("HTTP/1.1 503"));
 }
 
-BOOST_AUTO_TEST_CASE(the_control_socket_is_for_its_owner_only) {
+BOOST_FIXTURE_TEST_CASE(the_control_socket_is_for_its_owner_only, fixture) {
   start();
   struct stat info {};
   const auto path = control_socket_path(wanted.data_dir);
@@ -144,7 +143,7 @@ BOOST_AUTO_TEST_CASE(the_control_socket_is_for_its_owner_only) {
   BOOST_TEST(::stat(path.c_str(), &info) != 0);
 }
 
-BOOST_AUTO_TEST_CASE(the_command_line_reaches_everything_through_the_local_door) {
+BOOST_FIXTURE_TEST_CASE(the_command_line_reaches_everything_through_the_local_door, fixture) {
   start();
   auto cli = connect();
   const auto status = cli->status();
@@ -185,7 +184,7 @@ BOOST_AUTO_TEST_CASE(the_command_line_reaches_everything_through_the_local_door)
   BOOST_TEST(eventually([&] { return cli->top().has_value(); }));
 }
 
-BOOST_AUTO_TEST_CASE(the_live_tree_lists_every_actor_and_all_answer) {
+BOOST_FIXTURE_TEST_CASE(the_live_tree_lists_every_actor_and_all_answer, fixture) {
   start();
   auto cli = connect();
   const auto tree = cli->actors();
@@ -202,7 +201,7 @@ BOOST_AUTO_TEST_CASE(the_live_tree_lists_every_actor_and_all_answer) {
 }
 
 // Every actor is killed through the shell while typed writes run: the data plane answers on, everything comes back.
-BOOST_AUTO_TEST_CASE(killing_any_actor_under_load_is_repaired) {
+BOOST_FIXTURE_TEST_CASE(killing_any_actor_under_load_is_repaired, fixture) {
   start();
   std::atomic<bool> done{false};
   std::atomic<int> answered{0}, failed{0};
@@ -257,7 +256,7 @@ BOOST_AUTO_TEST_CASE(killing_any_actor_under_load_is_repaired) {
   BOOST_TEST(again->status()->problems.empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_failed_fsync_is_remembered_across_a_restart_until_cleared) {
+BOOST_FIXTURE_TEST_CASE(a_failed_fsync_is_remembered_across_a_restart_until_cleared, fixture) {
   start();
   engine->fail_sync(uuid_of("db"));
   auto* catalogue = running->context().catalogue;
@@ -273,7 +272,7 @@ BOOST_AUTO_TEST_CASE(a_failed_fsync_is_remembered_across_a_restart_until_cleared
   BOOST_TEST(cli->status()->problems.empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_failed_fsync_reported_while_the_event_actor_is_dead_is_not_lost) {
+BOOST_FIXTURE_TEST_CASE(a_failed_fsync_reported_while_the_event_actor_is_dead_is_not_lost, fixture) {
   start();
   caf::anon_send_exit(running->context().tree.find("events"), caf::exit_reason::kill);
   caf::anon_send_exit(running->context().tree.find("registry"), caf::exit_reason::kill);
@@ -282,7 +281,7 @@ BOOST_AUTO_TEST_CASE(a_failed_fsync_reported_while_the_event_actor_is_dead_is_no
   BOOST_TEST(eventually([&] { return catalogue->find(volume_name{"db"})->failure.has_value(); }));
 }
 
-BOOST_AUTO_TEST_CASE(a_reload_follows_what_can_change_and_keeps_the_rest) {
+BOOST_FIXTURE_TEST_CASE(a_reload_follows_what_can_change_and_keeps_the_rest, fixture) {
   start();
   add("new", MiB);
   wanted.volumes[0].size = byte_count{4 * MiB};
@@ -303,7 +302,7 @@ BOOST_AUTO_TEST_CASE(a_reload_follows_what_can_change_and_keeps_the_rest) {
   BOOST_TEST(engine->access().restricted);
 }
 
-BOOST_AUTO_TEST_CASE(a_clean_stop_is_seen_by_the_next_start) {
+BOOST_FIXTURE_TEST_CASE(a_clean_stop_is_seen_by_the_next_start, fixture) {
   start();
   BOOST_TEST(running->context().facts()->previous_stop == "none");
   stop();
@@ -311,7 +310,7 @@ BOOST_AUTO_TEST_CASE(a_clean_stop_is_seen_by_the_next_start) {
   BOOST_TEST(running->context().facts()->previous_stop == "clean");
 }
 
-BOOST_AUTO_TEST_CASE(recording_works_through_the_door) {
+BOOST_FIXTURE_TEST_CASE(recording_works_through_the_door, fixture) {
   start();
   auto cli = connect();
   const auto started = cli->record({"db"});
@@ -330,13 +329,13 @@ BOOST_AUTO_TEST_CASE(recording_works_through_the_door) {
   BOOST_TEST((cli->next(started->number).error().code == errc::not_found));
 }
 
-BOOST_AUTO_TEST_CASE(without_a_node_the_client_says_so) {
+BOOST_FIXTURE_TEST_CASE(without_a_node_the_client_says_so, fixture) {
   const auto nobody = client::connect(directory.path + "/control.sock");
   BOOST_REQUIRE(!nobody.has_value());
   BOOST_TEST((nobody.error().code == errc::unavailable));
 }
 
-BOOST_AUTO_TEST_CASE(a_client_outlives_a_restart_of_the_node) {
+BOOST_FIXTURE_TEST_CASE(a_client_outlives_a_restart_of_the_node, fixture) {
   start();
   auto cli = connect();
   BOOST_REQUIRE(cli->status().has_value());
@@ -346,7 +345,7 @@ BOOST_AUTO_TEST_CASE(a_client_outlives_a_restart_of_the_node) {
   BOOST_TEST(cli->status().has_value());
 }
 
-BOOST_AUTO_TEST_CASE(a_long_data_directory_has_a_control_socket_too) {
+BOOST_FIXTURE_TEST_CASE(a_long_data_directory_has_a_control_socket_too, fixture) {
   std::string deep = directory.path;
   while (deep.size() < 150) {
     deep += "/a-directory-with-a-long-name";
@@ -357,7 +356,7 @@ BOOST_AUTO_TEST_CASE(a_long_data_directory_has_a_control_socket_too) {
   BOOST_TEST(connect()->status().has_value());
 }
 
-BOOST_AUTO_TEST_CASE(the_closed_node_opens_nothing) {
+BOOST_FIXTURE_TEST_CASE(the_closed_node_opens_nothing, fixture) {
   node_options options;
   options.outside = doors::closed;
   options.make_engine = [](io::engine_options o) -> result<std::unique_ptr<io::engine>> {

@@ -17,6 +17,7 @@
 using namespace gnomon;
 using namespace gnomon::actors;
 
+BOOST_AUTO_TEST_SUITE(protocol_test)
 namespace {
 
 struct fixture {
@@ -385,13 +386,11 @@ void check_interface(fixture& f, const char* name) {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(protocol_test, fixture)
-
-BOOST_AUTO_TEST_CASE(every_registered_type_survives_the_wire) {
+BOOST_FIXTURE_TEST_CASE(every_registered_type_survives_the_wire, fixture) {
   BOOST_TEST(check_all(*this, std::make_index_sequence<block::end - block::begin>{}) == block::end - block::begin);
 }
 
-BOOST_AUTO_TEST_CASE(every_interface_is_made_of_registered_types) {
+BOOST_FIXTURE_TEST_CASE(every_interface_is_made_of_registered_types, fixture) {
   check_interface<supervised_actor>(*this, "supervised");
   check_interface<supervisor_actor>(*this, "supervisor");
   check_interface<volume_actor>(*this, "volume");
@@ -407,7 +406,7 @@ BOOST_AUTO_TEST_CASE(every_interface_is_made_of_registered_types) {
   check_interface<control_actor>(*this, "control");
 }
 
-BOOST_AUTO_TEST_CASE(errors_keep_code_words_and_errno) {
+BOOST_FIXTURE_TEST_CASE(errors_keep_code_words_and_errno, fixture) {
   for (unsigned code = 0; code <= static_cast<unsigned>(errc::internal); ++code) {
     const error before{static_cast<errc>(code), odd_text(), static_cast<int>(code)};
     const auto after = from_caf(round_trip(to_caf(before)));
@@ -417,7 +416,7 @@ BOOST_AUTO_TEST_CASE(errors_keep_code_words_and_errno) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(what_caf_reports_has_a_code_that_callers_react_to) {
+BOOST_FIXTURE_TEST_CASE(what_caf_reports_has_a_code_that_callers_react_to, fixture) {
   BOOST_TEST((from_caf(caf::make_error(caf::sec::request_timeout)).code == errc::timed_out));
   BOOST_TEST((from_caf(caf::make_error(caf::sec::request_receiver_down)).code == errc::unavailable));
   BOOST_TEST((from_caf(caf::make_error(caf::exit_reason::kill)).code == errc::unavailable));
@@ -425,7 +424,7 @@ BOOST_AUTO_TEST_CASE(what_caf_reports_has_a_code_that_callers_react_to) {
   BOOST_TEST((from_caf(caf::error{}).code == errc::internal));
 }
 
-BOOST_AUTO_TEST_CASE(no_infinity_and_no_nan_enters_a_message) {
+BOOST_FIXTURE_TEST_CASE(no_infinity_and_no_nan_enters_a_message, fixture) {
   using limits = std::numeric_limits<double>;
   BOOST_TEST(static_cast<double>(actors::finite(limits::infinity())) == limits::max());
   BOOST_TEST(static_cast<double>(actors::finite(-limits::infinity())) == -limits::max());
@@ -438,7 +437,7 @@ BOOST_AUTO_TEST_CASE(no_infinity_and_no_nan_enters_a_message) {
 }
 
 // Truncated and damaged messages are refused or read as something else, but never crash or hang.
-BOOST_AUTO_TEST_CASE(damaged_messages_do_no_harm) {
+BOOST_FIXTURE_TEST_CASE(damaged_messages_do_no_harm, fixture) {
   std::mt19937 random(20'240'601);
   const auto whole = pack(caf::make_message(sample<node_status>(), sample<std::vector<volume_summary>>()));
   caf::message into;

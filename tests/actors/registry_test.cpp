@@ -12,6 +12,7 @@ using namespace gnomon;
 using namespace gnomon::actors;
 using namespace gnomon::tests;
 
+BOOST_AUTO_TEST_SUITE(registry_test)
 namespace {
 
 constexpr std::uint64_t MiB = 1 << 20;
@@ -78,9 +79,7 @@ struct fixture : store_and_engine {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(registry_test, fixture)
-
-BOOST_AUTO_TEST_CASE(a_created_volume_is_recorded_served_and_has_an_actor) {
+BOOST_FIXTURE_TEST_CASE(a_created_volume_is_recorded_served_and_has_an_actor, fixture) {
   const auto made = create("db");
   BOOST_REQUIRE(made.has_value());
   BOOST_TEST((made->state == volume_state::serving));
@@ -90,7 +89,7 @@ BOOST_AUTO_TEST_CASE(a_created_volume_is_recorded_served_and_has_an_actor) {
   BOOST_TEST((create("db").error().code == errc::already_exists));
 }
 
-BOOST_AUTO_TEST_CASE(resize_grows_live_and_names_who_must_reconnect) {
+BOOST_FIXTURE_TEST_CASE(resize_grows_live_and_names_who_must_reconnect, fixture) {
   const auto made = create("db");
   BOOST_REQUIRE(made.has_value());
   engine->connect(made->uuid, "web-1", "unix:pid=1");
@@ -104,7 +103,7 @@ BOOST_AUTO_TEST_CASE(resize_grows_live_and_names_who_must_reconnect) {
   BOOST_TEST((shrink.error().code == errc::invalid_argument));
 }
 
-BOOST_AUTO_TEST_CASE(read_only_and_description_change_live_and_stay) {
+BOOST_FIXTURE_TEST_CASE(read_only_and_description_change_live_and_stay, fixture) {
   const auto made = create("db");
   BOOST_REQUIRE(made.has_value());
   const auto closed = change(atom::access_v, volume_ref{"db"}, volume_access::read_only);
@@ -127,7 +126,7 @@ BOOST_AUTO_TEST_CASE(read_only_and_description_change_live_and_stay) {
   BOOST_TEST((change(atom::access_v, volume_ref{"nope"}, volume_access::read_only).error().code == errc::not_found));
 }
 
-BOOST_AUTO_TEST_CASE(what_was_served_read_only_from_the_start_is_opened_again_to_take_writes) {
+BOOST_FIXTURE_TEST_CASE(what_was_served_read_only_from_the_start_is_opened_again_to_take_writes, fixture) {
   actors::volume_request request;
   request.name = volume_name{"image"};
   request.size = byte_count{MiB};
@@ -143,7 +142,7 @@ BOOST_AUTO_TEST_CASE(what_was_served_read_only_from_the_start_is_opened_again_to
   BOOST_TEST(std::count(calls.begin(), calls.end(), "close") == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_reload_changes_read_only_and_description_of_open_volumes) {
+BOOST_FIXTURE_TEST_CASE(a_reload_changes_read_only_and_description_of_open_volumes, fixture) {
   BOOST_REQUIRE(apply({{"db", MiB}}).has_value());
   const auto uuid = catalogue->find(volume_name{"db"})->uuid;
   settings wanted = *node.current_settings();
@@ -163,7 +162,7 @@ BOOST_AUTO_TEST_CASE(a_reload_changes_read_only_and_description_of_open_volumes)
   BOOST_TEST(engine->status(uuid)->spec.read_only);
 }
 
-BOOST_AUTO_TEST_CASE(a_wrong_name_is_answered_with_the_nearest_one) {
+BOOST_FIXTURE_TEST_CASE(a_wrong_name_is_answered_with_the_nearest_one, fixture) {
   BOOST_REQUIRE(create("orders").has_value());
   const auto shown = ask<volume_details>(system, registry(), atom::show_v, volume_ref{"ordesr"});
   BOOST_TEST((shown.error().code == errc::not_found));
@@ -177,7 +176,7 @@ BOOST_AUTO_TEST_CASE(a_wrong_name_is_answered_with_the_nearest_one) {
   BOOST_TEST(gone.error().message == "there is no deleted volume \"order\"; did you mean orders?");
 }
 
-BOOST_AUTO_TEST_CASE(a_deleted_volume_can_be_brought_back_by_uuid_and_under_a_new_name) {
+BOOST_FIXTURE_TEST_CASE(a_deleted_volume_can_be_brought_back_by_uuid_and_under_a_new_name, fixture) {
   const auto made = create("db");
   BOOST_REQUIRE(made.has_value());
   const auto gone = change(atom::erase_v, volume_ref{"db"});
@@ -194,7 +193,7 @@ BOOST_AUTO_TEST_CASE(a_deleted_volume_can_be_brought_back_by_uuid_and_under_a_ne
   BOOST_TEST(has_actor("old"));
 }
 
-BOOST_AUTO_TEST_CASE(a_purged_volume_is_gone_for_good) {
+BOOST_FIXTURE_TEST_CASE(a_purged_volume_is_gone_for_good, fixture) {
   const auto made = create("db");
   BOOST_REQUIRE(change(atom::erase_v, volume_ref{"db"}).has_value());
   BOOST_REQUIRE(change(atom::purge_v, volume_ref{"db"}).has_value());
@@ -202,7 +201,7 @@ BOOST_AUTO_TEST_CASE(a_purged_volume_is_gone_for_good) {
   BOOST_TEST(!std::filesystem::exists(directory.path + "/volumes/" + made->uuid.to_string()));
 }
 
-BOOST_AUTO_TEST_CASE(a_renamed_volume_keeps_its_actor) {
+BOOST_FIXTURE_TEST_CASE(a_renamed_volume_keeps_its_actor, fixture) {
   const auto made = create("db");
   BOOST_REQUIRE(has_actor("db"));
   const auto id = node.tree.find("volume/db").id();
@@ -213,7 +212,7 @@ BOOST_AUTO_TEST_CASE(a_renamed_volume_keeps_its_actor) {
   BOOST_TEST(!node.tree.contains("volume/db"));
 }
 
-BOOST_AUTO_TEST_CASE(fencing_ends_one_instance_or_all) {
+BOOST_FIXTURE_TEST_CASE(fencing_ends_one_instance_or_all, fixture) {
   const auto made = create("db");
   for (const char* instance : {"a", "b", "c"})
     engine->connect(made->uuid, instance, "peer");
@@ -226,7 +225,7 @@ BOOST_AUTO_TEST_CASE(fencing_ends_one_instance_or_all) {
   BOOST_TEST(ask<connections>(system, registry(), atom::who_v, volume_ref{"db"})->empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_failed_fsync_is_remembered_until_it_is_cleared) {
+BOOST_FIXTURE_TEST_CASE(a_failed_fsync_is_remembered_until_it_is_cleared, fixture) {
   const auto made = create("db");
   engine->fail_sync(made->uuid);
   BOOST_REQUIRE(ask<atom::ok>(system, registry(), atom::failed_v, made->uuid, std::int32_t{EIO}).has_value());
@@ -240,7 +239,7 @@ BOOST_AUTO_TEST_CASE(a_failed_fsync_is_remembered_until_it_is_cleared) {
   BOOST_TEST(!engine->status(made->uuid)->spec.writes_failed);
 }
 
-BOOST_AUTO_TEST_CASE(one_change_per_volume_at_a_time) {
+BOOST_FIXTURE_TEST_CASE(one_change_per_volume_at_a_time, fixture) {
   BOOST_REQUIRE(create("db").has_value());
   engine->hold();
   bool resized = false; // the test library is for one thread at a time
@@ -261,7 +260,7 @@ BOOST_AUTO_TEST_CASE(one_change_per_volume_at_a_time) {
   BOOST_TEST(change(atom::erase_v, volume_ref{"db"}).has_value());
 }
 
-BOOST_AUTO_TEST_CASE(a_config_is_applied_and_a_bad_volume_does_not_keep_the_others_out) {
+BOOST_FIXTURE_TEST_CASE(a_config_is_applied_and_a_bad_volume_does_not_keep_the_others_out, fixture) {
   engine->fail_opening(volume_name{"bad"}, {errc::io_failed, "the disk is broken", EIO});
   const auto first = apply({{"a", MiB}, {"bad", MiB}, {"b", MiB}});
   BOOST_REQUIRE(first.has_value());
@@ -281,7 +280,7 @@ BOOST_AUTO_TEST_CASE(a_config_is_applied_and_a_bad_volume_does_not_keep_the_othe
   BOOST_TEST(has_actor("c"));
 }
 
-BOOST_AUTO_TEST_CASE(a_volume_that_went_from_the_config_is_closed_and_kept) {
+BOOST_FIXTURE_TEST_CASE(a_volume_that_went_from_the_config_is_closed_and_kept, fixture) {
   BOOST_REQUIRE(apply({{"a", MiB}, {"b", MiB}}).has_value());
   BOOST_REQUIRE(create("by-hand").has_value());
   const auto b = catalogue->find(volume_name{"b"})->uuid;
@@ -296,7 +295,7 @@ BOOST_AUTO_TEST_CASE(a_volume_that_went_from_the_config_is_closed_and_kept) {
   BOOST_TEST((catalogue->find(volume_name{"b"})->uuid != b)); // names may be reused, uuids never
 }
 
-BOOST_AUTO_TEST_CASE(many_volumes_are_created_and_opened_by_one_apply) {
+BOOST_FIXTURE_TEST_CASE(many_volumes_are_created_and_opened_by_one_apply, fixture) {
   std::vector<std::pair<std::string, std::uint64_t>> many;
   for (int i = 0; i < 1500; ++i)
     many.emplace_back("v" + std::to_string(i), 1ull << 40);
@@ -310,7 +309,7 @@ BOOST_AUTO_TEST_CASE(many_volumes_are_created_and_opened_by_one_apply) {
   BOOST_TEST(listed->size() == 1500u);
 }
 
-BOOST_AUTO_TEST_CASE(a_registry_killed_in_the_middle_answers_and_its_successor_repairs) {
+BOOST_FIXTURE_TEST_CASE(a_registry_killed_in_the_middle_answers_and_its_successor_repairs, fixture) {
   BOOST_REQUIRE(create("db").has_value());
   engine->hold();
   result<resize_report> outcome;
@@ -323,7 +322,10 @@ BOOST_AUTO_TEST_CASE(a_registry_killed_in_the_middle_answers_and_its_successor_r
   caf::anon_send_exit(node.tree.find(registry_name), caf::exit_reason::kill);
   asking.join();
   BOOST_TEST((outcome.error().code == errc::unavailable));
-  BOOST_REQUIRE(eventually([&] { return registry() && registry().id() != before; }));
+  BOOST_REQUIRE(eventually([&] {
+    const auto successor = registry();
+    return successor && successor.id() != before;
+  }));
   engine->release();
   BOOST_TEST(eventually([&] {
     const auto volumes = engine->volumes();
@@ -331,7 +333,7 @@ BOOST_AUTO_TEST_CASE(a_registry_killed_in_the_middle_answers_and_its_successor_r
   }));
 }
 
-BOOST_AUTO_TEST_CASE(names_that_do_not_exist_are_not_found) {
+BOOST_FIXTURE_TEST_CASE(names_that_do_not_exist_are_not_found, fixture) {
   BOOST_TEST((change(atom::erase_v, volume_ref{"nobody"}).error().code == errc::not_found));
   BOOST_TEST((change(atom::clear_v, volume_ref{""}).error().code == errc::invalid_argument));
   BOOST_TEST((change(atom::rename_v, volume_ref{std::string(500, 'x')}, volume_name{"y"}).error().code ==

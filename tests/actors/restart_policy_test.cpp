@@ -7,6 +7,7 @@ using namespace gnomon;
 using namespace gnomon::actors;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(restart_policy_test)
 namespace {
 constexpr double middle = 0.5; // no jitter
 boot_time at(std::chrono::milliseconds t) { return boot_time{} + t; }
@@ -19,8 +20,6 @@ restart_policy policy() {
   return p;
 }
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(restart_policy_test)
 
 BOOST_AUTO_TEST_CASE(waits_double_up_to_the_maximum) {
   restart_tracker tracker(policy());

@@ -18,6 +18,7 @@ using namespace gnomon::actors;
 using namespace gnomon::tests;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(small_parts_test)
 namespace {
 
 io::event event_of(io::event::kind what, int number = 0) {
@@ -37,8 +38,6 @@ volume_uuid open_volume(fake_engine& engine, const std::string& name) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(small_parts_test)
 
 BOOST_AUTO_TEST_CASE(a_message_in_words_is_split_at_spaces_outside_quotations) {
   const auto parsed = parse_asked("  rename  \"two words\" x\"y\" ");

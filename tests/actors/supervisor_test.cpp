@@ -14,6 +14,7 @@ using namespace gnomon::actors;
 using namespace gnomon::tests;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(supervisor_test)
 namespace {
 
 caf::actor spawn_idle(caf::actor_system& system) {
@@ -80,9 +81,7 @@ struct fixture {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(supervisor_test, fixture)
-
-BOOST_AUTO_TEST_CASE(a_killed_child_is_restarted_and_listed_so) {
+BOOST_FIXTURE_TEST_CASE(a_killed_child_is_restarted_and_listed_so, fixture) {
   add("volume/db", volumes_name, spawn_idle);
   start();
   const auto before = id("volume/db");
@@ -94,7 +93,7 @@ BOOST_AUTO_TEST_CASE(a_killed_child_is_restarted_and_listed_so) {
   BOOST_TEST(listed.last_error.find("kill") != std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(the_list_has_parents_before_children) {
+BOOST_FIXTURE_TEST_CASE(the_list_has_parents_before_children, fixture) {
   add("volume/a", volumes_name, spawn_idle);
   start();
   std::set<std::string> seen{""};
@@ -105,7 +104,7 @@ BOOST_AUTO_TEST_CASE(the_list_has_parents_before_children) {
   BOOST_TEST(seen.size() == 4u);
 }
 
-BOOST_AUTO_TEST_CASE(a_killed_supervisor_is_replaced_and_its_successor_adopts_the_living) {
+BOOST_FIXTURE_TEST_CASE(a_killed_supervisor_is_replaced_and_its_successor_adopts_the_living, fixture) {
   add("volume/a", volumes_name, spawn_idle);
   add("volume/b", volumes_name, spawn_idle);
   start();
@@ -118,7 +117,7 @@ BOOST_AUTO_TEST_CASE(a_killed_supervisor_is_replaced_and_its_successor_adopts_th
   BOOST_TEST(eventually([&] { return id("volume/a") != 0 && id("volume/a") != a; }));
 }
 
-BOOST_AUTO_TEST_CASE(children_that_die_while_their_supervisor_is_dead_are_restarted_by_its_successor) {
+BOOST_FIXTURE_TEST_CASE(children_that_die_while_their_supervisor_is_dead_are_restarted_by_its_successor, fixture) {
   for (int round = 0; round < 4; ++round) {
     const auto name = "volume/v" + std::to_string(round);
     add(name, volumes_name, spawn_idle);
@@ -130,7 +129,7 @@ BOOST_AUTO_TEST_CASE(children_that_die_while_their_supervisor_is_dead_are_restar
   BOOST_TEST(eventually([&] { return id("volume/v0") != 0 && id("volume/v0") != before; }));
 }
 
-BOOST_AUTO_TEST_CASE(a_killed_root_is_replaced_by_the_guard) {
+BOOST_FIXTURE_TEST_CASE(a_killed_root_is_replaced_by_the_guard, fixture) {
   add("volume/a", volumes_name, spawn_idle);
   start();
   const auto root = id(root_name), volumes = id(volumes_name), a = id("volume/a");
@@ -147,7 +146,7 @@ BOOST_AUTO_TEST_CASE(a_killed_root_is_replaced_by_the_guard) {
   BOOST_TEST(eventually([&] { return id(volumes_name) != 0 && id(volumes_name) != volumes; }));
 }
 
-BOOST_AUTO_TEST_CASE(a_child_that_dies_too_often_is_given_up_and_its_siblings_live) {
+BOOST_FIXTURE_TEST_CASE(a_child_that_dies_too_often_is_given_up_and_its_siblings_live, fixture) {
   std::atomic<int> spawned{0};
   add("bad", root_name, [&](auto& system) {
     ++spawned;
@@ -162,7 +161,7 @@ BOOST_AUTO_TEST_CASE(a_child_that_dies_too_often_is_given_up_and_its_siblings_li
   BOOST_TEST(is(root_name, actor_state::running));
 }
 
-BOOST_AUTO_TEST_CASE(a_given_up_child_gets_another_chance) {
+BOOST_FIXTURE_TEST_CASE(a_given_up_child_gets_another_chance, fixture) {
   std::atomic<bool> broken{true};
   add("bad", root_name, [&](auto& system) {
     return broken ? spawn_function(system, [](caf::event_based_actor* self) { self->quit(caf::sec::runtime_error); })
@@ -179,7 +178,7 @@ BOOST_AUTO_TEST_CASE(a_given_up_child_gets_another_chance) {
   BOOST_TEST((tree.revive("nobody").error().code == errc::not_found));
 }
 
-BOOST_AUTO_TEST_CASE(it_gives_a_second_chance_by_itself) {
+BOOST_FIXTURE_TEST_CASE(it_gives_a_second_chance_by_itself, fixture) {
   std::atomic<int> spawned{0};
   auto policy = quick();
   policy.revive_after = std::chrono::seconds{0};
@@ -195,7 +194,7 @@ BOOST_AUTO_TEST_CASE(it_gives_a_second_chance_by_itself) {
   BOOST_TEST(eventually([&] { return is("bad", actor_state::running) && spawned == 7; }));
 }
 
-BOOST_AUTO_TEST_CASE(a_removed_child_is_not_restarted) {
+BOOST_FIXTURE_TEST_CASE(a_removed_child_is_not_restarted, fixture) {
   add("volume/a", volumes_name, spawn_idle);
   start();
   auto gone = tree.remove("volume/a");
@@ -207,7 +206,7 @@ BOOST_AUTO_TEST_CASE(a_removed_child_is_not_restarted) {
   BOOST_TEST(!tree.contains("volume/a"));
 }
 
-BOOST_AUTO_TEST_CASE(a_renamed_child_keeps_its_incarnation_and_is_restarted_under_its_new_name) {
+BOOST_FIXTURE_TEST_CASE(a_renamed_child_keeps_its_incarnation_and_is_restarted_under_its_new_name, fixture) {
   add("volume/a", volumes_name, spawn_idle);
   start();
   const auto before = id("volume/a");
@@ -217,7 +216,7 @@ BOOST_AUTO_TEST_CASE(a_renamed_child_keeps_its_incarnation_and_is_restarted_unde
   BOOST_TEST(eventually([&] { return id("volume/z") != 0 && id("volume/z") != before; }));
 }
 
-BOOST_AUTO_TEST_CASE(names_are_unique) {
+BOOST_FIXTURE_TEST_CASE(names_are_unique, fixture) {
   BOOST_TEST((tree.add({root_name, "", spawn_idle, {}}).error().code == errc::already_exists));
 }
 

@@ -14,6 +14,7 @@ using namespace gnomon::actors;
 using namespace gnomon::tests;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(terminator_test)
 namespace {
 
 struct fixture {
@@ -65,9 +66,7 @@ struct fixture {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(terminator_test, fixture)
-
-BOOST_AUTO_TEST_CASE(children_end_before_their_supervisors) {
+BOOST_FIXTURE_TEST_CASE(children_end_before_their_supervisors, fixture) {
   add_idle("volume/a", volumes_name);
   add_idle("volume/b", volumes_name);
   add_idle("registry", root_name);
@@ -83,7 +82,7 @@ BOOST_AUTO_TEST_CASE(children_end_before_their_supervisors) {
   BOOST_TEST(ended.back() == root_name);
 }
 
-BOOST_AUTO_TEST_CASE(nothing_is_restarted_once_the_stop_has_begun) {
+BOOST_FIXTURE_TEST_CASE(nothing_is_restarted_once_the_stop_has_begun, fixture) {
   add_idle("volume/a", volumes_name);
   start();
   (void)terminate_actors(system, tree);
@@ -92,7 +91,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_restarted_once_the_stop_has_begun) {
   BOOST_TEST(tree.to_start(root_name).empty());
 }
 
-BOOST_AUTO_TEST_CASE(an_actor_that_ignores_the_request_is_killed) {
+BOOST_FIXTURE_TEST_CASE(an_actor_that_ignores_the_request_is_killed, fixture) {
   add("stubborn", root_name, [](auto& s) {
     return spawn_function(s, [](caf::event_based_actor* self) -> caf::behavior {
       self->set_exit_handler([](caf::exit_msg&) {}); // refuses to end; a kill cannot be refused
@@ -106,7 +105,7 @@ BOOST_AUTO_TEST_CASE(an_actor_that_ignores_the_request_is_killed) {
   BOOST_TEST(report.left.empty());
 }
 
-BOOST_AUTO_TEST_CASE(an_actor_that_hangs_in_a_handler_is_named_and_does_not_stop_the_rest) {
+BOOST_FIXTURE_TEST_CASE(an_actor_that_hangs_in_a_handler_is_named_and_does_not_stop_the_rest, fixture) {
   struct switches {
     std::atomic<bool> release{false}, inside{false};
   };

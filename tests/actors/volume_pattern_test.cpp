@@ -10,6 +10,7 @@ using namespace gnomon;
 using namespace gnomon::actors;
 using namespace gnomon::tests;
 
+BOOST_AUTO_TEST_SUITE(volume_pattern_test)
 namespace {
 
 constexpr double begin = 1'700'000'000; // a multiple of 10 s, not of 5 min
@@ -43,8 +44,6 @@ volume_pattern::access access(double t, std::uint64_t chunk, double reads) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(volume_pattern_test)
 
 BOOST_AUTO_TEST_CASE(seconds_of_one_slot_are_added_up_by_chunk_and_instance) {
   open_slot slot;

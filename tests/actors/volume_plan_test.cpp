@@ -6,6 +6,7 @@
 using namespace gnomon;
 using namespace gnomon::actors;
 
+BOOST_AUTO_TEST_SUITE(volume_plan_test)
 namespace {
 
 store::volume_record record(std::string name, std::uint64_t size) {
@@ -39,8 +40,6 @@ settings config(std::vector<volume_settings> volumes) {
 constexpr std::uint64_t GiB = 1ull << 30;
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(volume_plan_test)
 
 BOOST_AUTO_TEST_CASE(a_volume_is_marked_before_it_is_opened) {
   auto r = record("db", GiB);

@@ -11,6 +11,7 @@ using namespace gnomon;
 using namespace gnomon::actors;
 using namespace gnomon::tests;
 
+BOOST_AUTO_TEST_SUITE(volume_test)
 namespace {
 
 struct fixture : store_and_engine {
@@ -51,9 +52,7 @@ struct fixture : store_and_engine {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(volume_test, fixture)
-
-BOOST_AUTO_TEST_CASE(what_was_written_is_read_back) {
+BOOST_FIXTURE_TEST_CASE(what_was_written_is_read_back, fixture) {
   BOOST_REQUIRE(write(4096, bytes(8192)).has_value());
   const auto back = read(4096, 8192);
   BOOST_REQUIRE(back.has_value());
@@ -61,18 +60,18 @@ BOOST_AUTO_TEST_CASE(what_was_written_is_read_back) {
   BOOST_TEST(ask<atom::ok>(system, volume, atom::flush_v).has_value());
 }
 
-BOOST_AUTO_TEST_CASE(trimmed_and_zeroed_ranges_read_as_the_data_plane_says) {
+BOOST_FIXTURE_TEST_CASE(trimmed_and_zeroed_ranges_read_as_the_data_plane_says, fixture) {
   BOOST_REQUIRE(write(0, bytes(4096)).has_value());
   BOOST_REQUIRE(ask<atom::ok>(system, volume, atom::zero_v, byte_offset{0}, byte_count{2048}).has_value());
   BOOST_REQUIRE(ask<atom::ok>(system, volume, atom::trim_v, byte_offset{2048}, byte_count{2048}).has_value());
   BOOST_TEST((read(0, 4096)->bytes == std::vector<std::uint8_t>(4096, 0)));
 }
 
-BOOST_AUTO_TEST_CASE(errors_of_the_data_plane_arrive_with_their_code) {
+BOOST_FIXTURE_TEST_CASE(errors_of_the_data_plane_arrive_with_their_code, fixture) {
   BOOST_TEST((read(1 << 20, 4096).error().code == errc::out_of_range));
 }
 
-BOOST_AUTO_TEST_CASE(requests_beyond_the_limits_are_refused) {
+BOOST_FIXTURE_TEST_CASE(requests_beyond_the_limits_are_refused, fixture) {
   BOOST_TEST((read(0, io_bytes_max + 1).error().code == errc::invalid_argument));
   BOOST_TEST((read(0, 0).error().code == errc::invalid_argument));
   BOOST_TEST((write(0, {}).error().code == errc::invalid_argument));
@@ -82,7 +81,7 @@ BOOST_AUTO_TEST_CASE(requests_beyond_the_limits_are_refused) {
   BOOST_TEST((check_io(request, io_requests_max).error().code == errc::limit_reached));
 }
 
-BOOST_AUTO_TEST_CASE(status_tells_record_and_data_plane) {
+BOOST_FIXTURE_TEST_CASE(status_tells_record_and_data_plane, fixture) {
   const auto status = ask<volume_details>(system, volume, atom::status_v);
   BOOST_REQUIRE(status.has_value());
   BOOST_TEST((status->summary.state == volume_state::serving));
@@ -90,7 +89,7 @@ BOOST_AUTO_TEST_CASE(status_tells_record_and_data_plane) {
   BOOST_TEST(status->path.find(uuid.to_string()) != std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(a_killed_actor_answers_what_it_owes) {
+BOOST_FIXTURE_TEST_CASE(a_killed_actor_answers_what_it_owes, fixture) {
   engine->hold();
   caf::scoped_actor self{system};
   for (int i = 0; i < 3; ++i)
@@ -117,7 +116,7 @@ BOOST_AUTO_TEST_CASE(a_killed_actor_answers_what_it_owes) {
   engine->release(); // the late answers of the data plane find nobody
 }
 
-BOOST_AUTO_TEST_CASE(it_can_be_asked_in_words) {
+BOOST_FIXTURE_TEST_CASE(it_can_be_asked_in_words, fixture) {
   const auto words = [&](std::string text) { return ask<std::string>(system, volume, atom::ask_v, text); };
   BOOST_REQUIRE(write(0, bytes(16, 0xa0)).has_value());
   BOOST_TEST(words("help")->find("read OFFSET LENGTH") != std::string::npos);

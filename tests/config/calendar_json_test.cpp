@@ -12,6 +12,7 @@
 using namespace gnomon;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(calendar_json_test)
 namespace {
 
 const wall_time now{1'700'000'000s};
@@ -29,8 +30,6 @@ std::vector<std::string> problems(std::string_view text) {
 using lines = std::vector<std::string>;
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(calendar_json_test)
 
 BOOST_AUTO_TEST_CASE(one_event_or_several) {
   const auto one = parse_events(good, now);

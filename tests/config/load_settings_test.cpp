@@ -16,6 +16,7 @@ using namespace gnomon;
 using namespace gnomon::test;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(load_settings_test)
 namespace {
 
 // The example with one change must give exactly this one problem.
@@ -51,8 +52,6 @@ struct scratch_directory {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(load_settings_test)
 
 BOOST_AUTO_TEST_CASE(the_example_of_the_design_parses_as_it_stands) {
   const auto s = parse_valid(design_example);
@@ -108,7 +107,7 @@ BOOST_AUTO_TEST_CASE(an_empty_list_of_instances_is_not_the_same_as_none) {
 
 BOOST_AUTO_TEST_CASE(every_key_sets_its_own_field) {
   auto s = parse_valid(R"({"node":"n","data_dir":"/d//x/","log_level":"debug","undelete_for":"1h",
-    "io":{"rings":3,"ring_entries":128,"busy_poll":"50us","buffer_memory_max":"1GiB"},
+    "io":{"rings":3,"ring_entries":128,"busy_poll":"50us","disk_poll":"2ms","buffer_memory_max":"1GiB"},
     "nbd":{"connections_max":7,"handshake_options_max":8,"handshake_timeout":"1500ms","in_flight_max":"96MiB",
            "requests_in_flight_max":9,"socket_mode":"0600"},
     "forecast":{"cpu_budget":"12.5%","refit_every":"10m"},"history":{"retention":"7d","disk_max":"1GiB"},
@@ -117,7 +116,7 @@ BOOST_AUTO_TEST_CASE(every_key_sets_its_own_field) {
   BOOST_TEST(s.data_dir == "/d/x");
   BOOST_TEST(s.log_level == "debug");
   BOOST_TEST((s.undelete_for == 1h));
-  BOOST_TEST((s.io == io_settings{3, 128, 50us, byte_count{1ull << 30}}));
+  BOOST_TEST((s.io == io_settings{3, 128, 50us, 2ms, byte_count{1ull << 30}}));
   BOOST_TEST((s.nbd == nbd_settings{{}, 7, 8, 1500ms, byte_count{96ull << 20}, 9, 0600}));
   BOOST_TEST(s.forecast.cpu_budget == 0.125);
   BOOST_TEST((s.forecast.refit_every == 10min));

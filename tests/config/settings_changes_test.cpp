@@ -8,6 +8,7 @@
 using namespace gnomon;
 using namespace gnomon::test;
 
+BOOST_AUTO_TEST_SUITE(settings_changes_test)
 namespace {
 
 settings_differences change(std::string_view pointer, std::string_view value) {
@@ -15,8 +16,6 @@ settings_differences change(std::string_view pointer, std::string_view value) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(settings_changes_test)
 
 BOOST_AUTO_TEST_CASE(equal_settings_have_no_difference) {
   const auto s = parse_valid(design_example);

@@ -13,6 +13,7 @@
 using namespace gnomon;
 using namespace gnomon::test;
 
+BOOST_AUTO_TEST_SUITE(settings_table_test)
 namespace {
 
 std::string without_comments(const std::string& text) {
@@ -44,8 +45,6 @@ std::string schema_pointer(std::string_view pattern) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(settings_table_test)
 
 BOOST_AUTO_TEST_CASE(every_key_is_described_once_and_stands_in_an_object_of_the_table) {
   std::set<std::string_view> pointers;

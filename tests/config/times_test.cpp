@@ -7,6 +7,7 @@
 using namespace gnomon;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(times_test)
 namespace {
 const wall_time now{1'700'000'000s};
 std::int64_t us(std::string_view text) {
@@ -15,8 +16,6 @@ std::int64_t us(std::string_view text) {
   return time->time_since_epoch().count();
 }
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(times_test)
 
 BOOST_AUTO_TEST_CASE(calendar_times_with_their_zone) {
   BOOST_TEST(us("1970-01-01T00:00:00Z") == 0);

@@ -10,6 +10,7 @@
 using namespace gnomon;
 using std::chrono::microseconds;
 
+BOOST_AUTO_TEST_SUITE(units_test)
 namespace {
 
 // GNOMON_TEST_SEED reruns a failure.
@@ -25,8 +26,6 @@ struct refused {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(units_test)
 
 BOOST_AUTO_TEST_CASE(sizes_are_whole_numbers_of_1024_based_units) {
   struct row {

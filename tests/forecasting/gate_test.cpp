@@ -8,6 +8,7 @@
 using namespace gnomon;
 using namespace gnomon::forecasting;
 
+BOOST_AUTO_TEST_SUITE(gate_test)
 namespace {
 
 void check_finite_and_ordered(const forecast_model& model) {
@@ -45,8 +46,6 @@ void check_promise(const forecast_model& model) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(gate_test)
 
 BOOST_AUTO_TEST_CASE(on_every_series_it_is_finite_ordered_and_no_worse_than_the_naive_voices) {
   const auto seed = test::seed_for("on_every_series_it_is_finite_ordered_and_no_worse_than_the_naive_voices");

@@ -9,6 +9,7 @@
 using namespace gnomon;
 using namespace gnomon::forecasting;
 
+BOOST_AUTO_TEST_SUITE(hot_set_test)
 namespace {
 
 constexpr byte_count small_chunk{1 << 20};
@@ -36,8 +37,6 @@ double share_named(const hot_prediction& named, const std::vector<chunk_window>&
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(hot_set_test)
 
 BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
   hot_set_options options;

@@ -6,6 +6,7 @@
 
 using namespace gnomon::forecasting;
 
+BOOST_AUTO_TEST_SUITE(period_detector_test)
 namespace {
 
 bool has(const std::vector<detected_period>& found, arma::uword slots) {
@@ -26,8 +27,6 @@ arma::vec spiky(arma::uword n, arma::uword period, std::uint64_t seed) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(period_detector_test)
 
 BOOST_AUTO_TEST_CASE(periods_of_1_2_3_4_6_and_24_hours_are_found_in_a_week_of_half_hours) {
   for (arma::uword slots : {2, 4, 6, 8, 12, 48}) {

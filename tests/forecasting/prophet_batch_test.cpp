@@ -10,6 +10,7 @@
 using namespace gnomon;
 using namespace gnomon::forecasting;
 
+BOOST_AUTO_TEST_SUITE(prophet_batch_test)
 namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
@@ -51,8 +52,6 @@ void check_like_alone(const arma::vec& time, const arma::mat& values, const prop
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(prophet_batch_test)
 
 BOOST_AUTO_TEST_CASE(every_column_gets_the_model_it_would_get_alone) {
   check_like_alone(grid(500), loads(500, 150), {}, {}); // more than two blocks

@@ -11,6 +11,7 @@
 using namespace gnomon;
 using namespace gnomon::forecasting;
 
+BOOST_AUTO_TEST_SUITE(prophet_design_test)
 namespace {
 
 arma::vec grid(double start_seconds, double step_seconds, arma::uword n) {
@@ -34,8 +35,6 @@ std::vector<arma::uword> all_rows(const arma::vec& time) {
 using strings = std::vector<std::string>;
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(prophet_design_test)
 
 BOOST_AUTO_TEST_CASE(sine_and_cosine_agree_with_the_c_library_at_every_magnitude) {
   std::mt19937_64 random(7);

@@ -13,6 +13,7 @@ using namespace gnomon;
 using namespace gnomon::forecasting;
 using golden::reference_fit;
 
+BOOST_AUTO_TEST_SUITE(prophet_golden_test)
 namespace {
 
 // Every tolerance of these tests.
@@ -216,8 +217,6 @@ void check_all(const std::vector<reference_fit>& fits, void (*promise)(const ref
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(prophet_golden_test)
 
 BOOST_AUTO_TEST_CASE(committed_reference_files_are_there) { BOOST_TEST(committed_fits().size() == 16u); }
 

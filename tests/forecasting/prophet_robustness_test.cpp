@@ -12,6 +12,7 @@
 using namespace gnomon;
 using namespace gnomon::forecasting;
 
+BOOST_AUTO_TEST_SUITE(prophet_robustness_test)
 namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
@@ -101,8 +102,6 @@ unsigned long environment_number(const char* name, unsigned long otherwise) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(prophet_robustness_test)
 
 BOOST_AUTO_TEST_CASE(too_few_values_are_refused) {
   expect_refusal(fit({}), "at least 2 values, the series has 0");

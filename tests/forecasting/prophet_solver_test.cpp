@@ -9,6 +9,7 @@
 
 using namespace gnomon::forecasting;
 
+BOOST_AUTO_TEST_SUITE(prophet_solver_test)
 namespace {
 
 struct sample_problem {
@@ -84,8 +85,6 @@ double worst_violation(const arma::mat& gram, const arma::vec& projection, const
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(prophet_solver_test)
 
 BOOST_AUTO_TEST_CASE(gram_matrix_from_segment_sums_equals_the_product_of_explicit_columns) {
   for (unsigned seed = 1; seed <= 20; ++seed) {

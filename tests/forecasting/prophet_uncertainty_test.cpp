@@ -10,6 +10,7 @@
 using namespace gnomon;
 using namespace gnomon::forecasting;
 
+BOOST_AUTO_TEST_SUITE(prophet_uncertainty_test)
 namespace {
 
 // A straight line with noise of standard deviation `sigma`, from 0 to 100 h.
@@ -33,8 +34,6 @@ arma::vec ahead(const prophet_model& model, arma::uword n) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(prophet_uncertainty_test)
 
 BOOST_AUTO_TEST_CASE(normal_quantiles_match_tables) {
   BOOST_TEST(std::abs(gaussian_quantile(0.975) - 1.959963984540054) <= 1e-9);

@@ -7,6 +7,7 @@
 using namespace gnomon;
 using namespace gnomon::forecasting;
 
+BOOST_AUTO_TEST_SUITE(simulate_test)
 namespace {
 
 // Requests of a volume whose load has a daily cycle and whose hot chunks are always the same.
@@ -25,8 +26,6 @@ simulation make_simulation(simulation_options options = {}) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(simulate_test)
 
 BOOST_AUTO_TEST_CASE(every_level_of_a_rollup_adds_up_to_what_was_counted) {
   rollup load;

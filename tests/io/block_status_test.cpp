@@ -18,6 +18,7 @@ static std::ostream& operator<<(std::ostream& out, const extent& e) {
   return out << e.length_bytes << (e.hole ? " hole" : " data") << (e.zero ? " zero" : "");
 }
 
+BOOST_AUTO_TEST_SUITE(block_status_test)
 namespace {
 
 constexpr std::uint64_t unit = 64 * 1024; // at least the block of any file system the tests run on
@@ -57,8 +58,6 @@ void check(const std::vector<extent>& found, const std::vector<extent>& expected
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(block_status_test)
 
 BOOST_AUTO_TEST_CASE(an_empty_sparse_file_is_one_hole_up_to_the_end_of_the_range) {
   sparse_file file(1ull << 40);

@@ -14,6 +14,7 @@
 #include "tests/io/seeded.hpp"
 
 namespace gnomon::io {
+BOOST_AUTO_TEST_SUITE(fault_plan_test)
 namespace {
 
 // A small file whose sectors hold one number each, repeated: a torn sector would show as two different halves.
@@ -98,8 +99,6 @@ std::string problem_of(const std::string& spec) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(fault_plan_test)
 
 BOOST_AUTO_TEST_CASE(a_wrong_specification_is_refused_with_what_was_expected) {
   const auto says = [](const std::string& spec, std::string_view words) {

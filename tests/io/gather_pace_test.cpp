@@ -7,6 +7,7 @@
 #include <boost/test/unit_test.hpp>
 
 namespace gnomon::io {
+BOOST_AUTO_TEST_SUITE(gather_pace_test)
 namespace {
 
 using std::chrono::nanoseconds;
@@ -68,8 +69,6 @@ simulation ran(nanoseconds think, unsigned depth) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(gather_pace_test)
 
 BOOST_AUTO_TEST_CASE(gathers_from_a_busy_client_with_much_in_flight) {
   const auto one = ran(nanoseconds{8000}, 32);

@@ -14,6 +14,7 @@
 #include "tests/io/wakeable.hpp"
 
 namespace gnomon::io {
+BOOST_AUTO_TEST_SUITE(generation_test)
 namespace {
 
 constexpr ring_index ring0{0}, ring1{1};
@@ -21,8 +22,6 @@ constexpr boot_time far_away{boot_time::duration{std::int64_t{1} << 60}};
 using status = generation_gate::hold_result::status;
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(generation_test)
 
 BOOST_AUTO_TEST_CASE(a_generation_drains_when_its_last_request_leaves_on_any_ring) {
   generation_gate gate(2);

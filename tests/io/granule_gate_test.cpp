@@ -15,6 +15,7 @@
 #include "tests/io/wakeable.hpp"
 
 namespace gnomon::io {
+BOOST_AUTO_TEST_SUITE(granule_gate_test)
 namespace {
 
 using outcome = granule_gate::outcome;
@@ -44,8 +45,6 @@ constexpr auto shared = gate_mode::shared;
 constexpr auto exclusive = gate_mode::exclusive;
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(granule_gate_test)
 
 BOOST_AUTO_TEST_CASE(shared_ones_go_together_and_an_exclusive_one_waits_for_all_of_them) {
   fixture f;

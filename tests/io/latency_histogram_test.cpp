@@ -11,6 +11,7 @@
 
 using gnomon::io::latency_histogram;
 
+BOOST_AUTO_TEST_SUITE(latency_histogram_test)
 namespace {
 
 // GNOMON_TEST_SEED reruns a failure.
@@ -27,8 +28,6 @@ std::uint64_t draw_nanoseconds(std::mt19937_64& random) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(latency_histogram_test)
 
 BOOST_AUTO_TEST_CASE(buckets_follow_each_other_without_gap_or_overlap) {
   BOOST_TEST(latency_histogram::lower_bound(0) == 0u);

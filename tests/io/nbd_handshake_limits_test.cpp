@@ -9,14 +9,13 @@
 #include "tests/io/seeded.hpp"
 
 namespace gnomon::io {
+BOOST_AUTO_TEST_SUITE(nbd_handshake_limits_test)
 namespace {
 
 using namespace test;
 using enum handshake_outcome;
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(nbd_handshake_limits_test)
 
 // --- limits
 

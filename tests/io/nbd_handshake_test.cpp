@@ -8,14 +8,13 @@
 
 namespace gnomon::io {
 
+BOOST_AUTO_TEST_SUITE(nbd_handshake_test)
 namespace {
 
 using namespace test;
 using enum handshake_outcome;
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(nbd_handshake_test)
 
 // --- the beginning
 

@@ -11,6 +11,11 @@
 #include "tests/io/seeded.hpp"
 
 namespace gnomon::io {
+namespace nbd {
+static std::ostream& operator<<(std::ostream& out, error e) { return out << static_cast<std::uint32_t>(e); }
+} // namespace nbd
+
+BOOST_AUTO_TEST_SUITE(nbd_protocol_test)
 namespace {
 
 using nbd::command;
@@ -56,12 +61,6 @@ wire encoded(Encode&& encode) {
 }
 
 } // namespace
-
-namespace nbd {
-static std::ostream& operator<<(std::ostream& out, error e) { return out << static_cast<std::uint32_t>(e); }
-} // namespace nbd
-
-BOOST_AUTO_TEST_SUITE(nbd_protocol_test)
 
 // --- requests
 

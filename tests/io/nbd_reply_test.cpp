@@ -13,6 +13,9 @@
 #include "tests/io/seeded.hpp"
 
 namespace gnomon::io {
+static std::ostream& operator<<(std::ostream& out, reply_form form) { return out << static_cast<int>(form); }
+
+BOOST_AUTO_TEST_SUITE(nbd_reply_test)
 namespace {
 
 constexpr std::uint64_t cookie = 0x0123456789abcdef;
@@ -95,10 +98,6 @@ read_back understand(const wire& w, reply_form form, std::size_t length) {
 }
 
 } // namespace
-
-static std::ostream& operator<<(std::ostream& out, reply_form form) { return out << static_cast<int>(form); }
-
-BOOST_AUTO_TEST_SUITE(nbd_reply_test)
 
 BOOST_AUTO_TEST_CASE(a_done_reply_in_each_form) {
   BOOST_TEST(finished(operation::write).encoded(reply_form::simple) == wire{}.u32(0x67446698).u32(0).u64(cookie));

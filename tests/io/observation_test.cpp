@@ -10,6 +10,7 @@
 #include "tests/io/seeded.hpp"
 
 namespace gnomon::io {
+BOOST_AUTO_TEST_SUITE(observation_test)
 namespace {
 
 constexpr ring_index ring0{0};
@@ -50,8 +51,6 @@ collected period(observation_set& set) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(observation_test)
 
 BOOST_AUTO_TEST_CASE(counts_are_kept_per_chunk_and_instance_and_once) {
   observation_set set(1, chunk);

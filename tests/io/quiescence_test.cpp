@@ -10,6 +10,7 @@
 #include "tests/io/seeded.hpp"
 
 namespace gnomon::io {
+BOOST_AUTO_TEST_SUITE(quiescence_test)
 namespace {
 
 constexpr ring_index ring0{0}, ring1{1};
@@ -22,8 +23,6 @@ struct counted {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(quiescence_test)
 
 BOOST_AUTO_TEST_CASE(a_retired_object_lives_until_every_online_ring_has_passed) {
   std::atomic<int> alive{0};

@@ -10,6 +10,7 @@
 #include "tests/io/seeded.hpp"
 
 namespace gnomon::io {
+BOOST_AUTO_TEST_SUITE(recorder_test)
 namespace {
 
 request_record record_of(ring_index ring, std::uint64_t serial) {
@@ -17,8 +18,6 @@ request_record record_of(ring_index ring, std::uint64_t serial) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(recorder_test)
 
 BOOST_AUTO_TEST_CASE(everything_pushed_before_stop_reaches_the_sink_in_order) {
   std::vector<request_record> got;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 namespace gnomon::io {
+BOOST_AUTO_TEST_SUITE(socket_test)
 namespace {
 
 struct owned {
@@ -96,8 +97,6 @@ errc refusal(const endpoint& where) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(socket_test)
 
 BOOST_AUTO_TEST_CASE(a_unix_socket_has_the_mode_asked_for_whatever_the_umask) {
   temporary_directory directory;

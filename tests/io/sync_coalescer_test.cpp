@@ -11,6 +11,7 @@
 #include "tests/io/wakeable.hpp"
 
 namespace gnomon::io {
+BOOST_AUTO_TEST_SUITE(sync_coalescer_test)
 namespace {
 
 using arrival = sync_coalescer::arrival;
@@ -23,8 +24,6 @@ std::vector<parked*> list(parked* first) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(sync_coalescer_test)
 
 BOOST_AUTO_TEST_CASE(flushes_that_arrive_during_a_sync_share_the_next_one) {
   sync_coalescer syncs;

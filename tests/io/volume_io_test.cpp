@@ -9,6 +9,7 @@ using namespace gnomon;
 using namespace gnomon::io;
 using namespace gnomon::io::test;
 
+BOOST_AUTO_TEST_SUITE(volume_io_test)
 namespace {
 
 struct engine_fixture {
@@ -86,8 +87,6 @@ void check_against_model(engine& e, volume_uuid volume, std::uint64_t size, std:
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(volume_io_test)
 
 BOOST_DATA_TEST_CASE(reads_return_what_was_written_whatever_the_alignment,
                      boost::unit_test::data::make({false, true}), direct) {

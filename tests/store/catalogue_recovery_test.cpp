@@ -8,6 +8,7 @@ using namespace gnomon;
 using namespace gnomon::store;
 using namespace gnomon::store::testing;
 
+BOOST_AUTO_TEST_SUITE(catalogue_recovery_test)
 namespace {
 
 struct fixture {
@@ -26,8 +27,6 @@ std::vector<volume_record> without_clean(std::vector<volume_record> records) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(catalogue_recovery_test)
 
 BOOST_FIXTURE_TEST_CASE(orphans_go_to_the_trash_and_later_for_good, fixture) {
   REQUIRE_OK(volumes().create(request("db")));

@@ -10,6 +10,7 @@ using namespace gnomon;
 using namespace gnomon::store;
 using namespace gnomon::store::testing;
 
+BOOST_AUTO_TEST_SUITE(catalogue_test)
 namespace {
 
 struct fixture {
@@ -26,8 +27,6 @@ std::size_t entries_in(const std::string& path) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(catalogue_test)
 
 BOOST_FIXTURE_TEST_CASE(a_created_volume_is_found_by_name_and_uuid_and_after_a_restart, fixture) {
   auto wanted = request("db", 8ull << 40);

@@ -11,6 +11,7 @@ using namespace gnomon;
 using namespace gnomon::store;
 using namespace gnomon::store::testing;
 
+BOOST_AUTO_TEST_SUITE(data_directory_test)
 namespace {
 
 void write_text(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
@@ -24,8 +25,6 @@ struct fixture {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(data_directory_test)
 
 BOOST_FIXTURE_TEST_CASE(a_new_directory_gets_its_layout, fixture) {
   auto directory = data_directory::open(options);

@@ -15,6 +15,7 @@ using namespace gnomon;
 using namespace gnomon::store;
 using namespace gnomon::store::testing;
 
+BOOST_AUTO_TEST_SUITE(environment_test)
 namespace {
 
 constexpr database_id numbers{0}, texts{1};
@@ -56,8 +57,6 @@ void overwrite(const std::string& path, std::uint64_t offset, std::string_view w
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(environment_test)
 
 BOOST_AUTO_TEST_CASE(what_is_written_is_read_back_after_a_reopen) {
   scratch_directory where;

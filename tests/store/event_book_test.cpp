@@ -17,6 +17,7 @@ using namespace gnomon::store;
 using namespace gnomon::store::testing;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(event_book_test)
 namespace {
 
 const wall_time now = wall_time(microseconds(1'700'000'000'000'000));
@@ -78,8 +79,6 @@ struct open_book {
 using names = std::vector<std::string>;
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(event_book_test)
 
 BOOST_AUTO_TEST_CASE(what_was_told_is_there_after_a_restart_in_order_of_its_start) {
   scratch_directory where;

@@ -10,6 +10,7 @@ using namespace gnomon;
 using namespace gnomon::store;
 using namespace gnomon::store::testing;
 
+BOOST_AUTO_TEST_SUITE(history_codec_test)
 namespace {
 
 std::uint64_t any_number(std::mt19937_64& random) { return random() >> below(random, 64) * below(random, 2); }
@@ -34,8 +35,6 @@ std::vector<stored_row> random_rows(std::mt19937_64& random) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(history_codec_test)
 
 BOOST_AUTO_TEST_CASE(any_rows_come_back_as_they_were) {
   auto random = seeded("any_rows_come_back_as_they_were");

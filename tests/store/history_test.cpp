@@ -15,6 +15,7 @@ using namespace gnomon;
 using namespace gnomon::store;
 using namespace gnomon::store::testing;
 
+BOOST_AUTO_TEST_SUITE(history_test)
 namespace {
 
 using std::chrono::hours;
@@ -71,8 +72,6 @@ std::uint64_t anonymous_memory_kib() {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(history_test)
 
 BOOST_FIXTURE_TEST_CASE(rows_are_seen_at_once_at_every_resolution, fixture) {
   REQUIRE_OK(add(start + seconds(3), 5, {1, 2, 4096, 8192, 1}));

@@ -10,6 +10,7 @@ using namespace gnomon;
 using namespace gnomon::store;
 using namespace gnomon::store::testing;
 
+BOOST_AUTO_TEST_SUITE(instance_book_test)
 namespace {
 
 instance_record full_record() {
@@ -74,8 +75,6 @@ struct fixture {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(instance_book_test)
 
 BOOST_AUTO_TEST_CASE(released_records_still_decode_and_are_still_written_alike) {
   const auto full = golden("instance_v1_full.bin", encode(full_record()));

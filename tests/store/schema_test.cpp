@@ -8,6 +8,7 @@ using namespace gnomon;
 using namespace gnomon::store;
 using namespace gnomon::store::testing;
 
+BOOST_AUTO_TEST_SUITE(schema_test)
 namespace {
 
 wall_time at(std::int64_t seconds) { return wall_time(std::chrono::seconds(seconds)); }
@@ -56,8 +57,6 @@ bytes golden(const std::string& name, const bytes& encoded_now) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(schema_test)
 
 BOOST_AUTO_TEST_CASE(released_values_still_decode_and_are_still_written_alike) {
   const auto node = golden("node_v1.bin", encode(sample_node()));

@@ -11,6 +11,7 @@ using namespace gnomon;
 using namespace gnomon::store;
 using namespace gnomon::store::testing;
 
+BOOST_AUTO_TEST_SUITE(trace_file_test)
 namespace {
 
 struct contents {
@@ -55,8 +56,6 @@ std::vector<trace_record> random_records(std::mt19937_64& random, std::size_t co
 const char* const endings[] = {".csv", ".csv.gz", ".csv.zst"};
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(trace_file_test)
 
 BOOST_AUTO_TEST_CASE(what_is_written_is_read_back_in_every_compression) {
   auto random = seeded("what_is_written_is_read_back");
