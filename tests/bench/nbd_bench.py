@@ -58,17 +58,24 @@ def free_port():
 
 
 class Field:
-    """All servers, started, each with a file per cache mode. uri(server, transport, cache), pid(...), file(...)."""
+    """All servers and a file per server and cache mode, which change hands each round: two files of one content can
+    differ by a factor of two in speed (how the page cache and the disk happen to hold them)."""
 
     def __init__(self, folder, size):
         self.folder, self.size = folder, size
-        self.pids, self.uris, self.files, self.ended = {}, {}, {}, []
-        for server in SERVERS:
+        self.pids, self.uris, self.files, self.processes = {}, {}, {}, []
+        for number in range(len(SERVERS)):
             for cache in ("warm", "direct"):
-                path = os.path.join(folder, f"{server}.{cache}")
-                self.files[server, cache] = path
-                self.fill(path)
-        self.start_gnomon()
+                self.fill(self.path(number, cache))
+
+    def path(self, number, cache):
+        return os.path.join(self.folder, f"{number}.{cache}")
+
+    def start(self, round_):
+        for place, server in enumerate(SERVERS):
+            for cache in ("warm", "direct"):
+                self.files[server, cache] = self.path((place + round_) % len(SERVERS), cache)
+        self.start_gnomon(round_)
         for transport in ("unix", "tcp"):
             for cache in ("warm", "direct"):
                 self.start_nbdkit(transport, cache)
@@ -76,6 +83,14 @@ class Field:
         for (server, transport, cache), uri in self.uris.items():
             node.wait_until(lambda: node.run(["nbdinfo", "--size", uri], check=False).returncode == 0, 30,
                             f"{server} at {uri}")
+        self.warm_up()
+
+    def stop(self):
+        for process in self.processes:
+            process.terminate()
+            process.wait()
+        self.processes.clear()
+        return self.node.stop()
 
     def fill(self, path):
         """Random bytes, written out: no holes, nothing dirty."""
@@ -85,10 +100,10 @@ class Field:
             file.flush()
             os.fsync(file.fileno())
 
-    def start_gnomon(self):
+    def start_gnomon(self, round_):
         volumes = [{"name": cache, "path": self.files["gnomon", cache],
                     "cache": "buffered" if cache == "warm" else "direct"} for cache in ("warm", "direct")]
-        self.node = node.Node(volumes, folder=os.path.join(self.folder, "n")).start()
+        self.node = node.Node(volumes).start()
         for transport in ("unix", "tcp"):
             for cache in ("warm", "direct"):
                 self.pids["gnomon", transport, cache] = self.node.pid
@@ -98,6 +113,8 @@ class Field:
         """Socket path or port of its own, remembered as a URI."""
         if transport == "unix":
             path = os.path.join(self.folder, f"{server}.{cache}.sock")
+            if os.path.exists(path):
+                os.remove(path) # of the round before
             self.uris[server, transport, cache] = f"nbd+unix:///?socket={path}"
             return path
         port = free_port()
@@ -109,8 +126,8 @@ class Field:
         listen = ["-U", where] if transport == "unix" else ["-i", "127.0.0.1", "-p", where]
         # nbdkit's file plugin has no O_DIRECT; cache=none drops pages behind it with fadvise.
         options = ["cache=none"] if cache == "direct" else []
-        self.pids["nbdkit", transport, cache] = node.spawn(
-            ["nbdkit", "-f", *listen, "file", self.files["nbdkit", cache], *options], stderr=subprocess.DEVNULL).pid
+        self.spawn(["nbdkit", "-f", *listen, "file", self.files["nbdkit", cache], *options],
+                   "nbdkit", transport, cache)
 
     def start_qemu(self, transport, cache):
         where = self.place("qemu-nbd", transport, cache)
@@ -118,7 +135,11 @@ class Field:
         mode = ["--cache=none", "--aio=io_uring"] if cache == "direct" else ["--cache=writeback", "--aio=io_uring"]
         command = ["qemu-nbd", "--persistent", "--shared=0", "-f", "raw", *listen, *mode,
                    self.files["qemu-nbd", cache]]
-        self.pids["qemu-nbd", transport, cache] = node.spawn(command, stderr=subprocess.DEVNULL).pid
+        self.spawn(command, "qemu-nbd", transport, cache)
+
+    def spawn(self, command, *key):
+        self.processes.append(node.spawn(command, stderr=subprocess.DEVNULL))
+        self.pids[key] = self.processes[-1].pid
 
     def warm_up(self):
         for (_, cache), path in self.files.items():
@@ -160,8 +181,8 @@ def measure(field, server, transport, cache, pattern, seconds):
 def run_rounds(field, options):
     """{(pattern name, transport, cache, server): [one measurement per round]}; server "raw" is fio on the file."""
     results = {}
-    field.warm_up()
     for round_ in range(options.rounds):
+        field.start(round_)
         for cache in options.caches:
             for transport in options.transports:
                 for pattern in PATTERNS:
@@ -173,6 +194,8 @@ def run_rounds(field, options):
                                  f"{found['rate']:.0f}/s {found['cpu_us']:.2f} us CPU")
                 if cache == "direct":
                     measure_raw(field, transport, options, results)
+        if (code := field.stop()) != 0:
+            sys.exit(code)
     return results
 
 
@@ -258,7 +281,7 @@ def describe(options):
         return node.run(list(command), check=False).stdout.splitlines()[0].strip()
     with open("/proc/cpuinfo") as file:
         model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown CPU")
-    return (f"{options.rounds} rounds of {options.seconds} s per job, servers alternating; {options.size_mib} MiB files on "
+    return (f"{options.rounds} rounds of {options.seconds} s per job, servers alternating and changing files; {options.size_mib} MiB files on "
             f"{os.cpu_count()} cores of {model}, Linux {platform.release()}; {version('fio', '--version')}, "
             f"{version('nbdkit', '--version')}, {version('qemu-nbd', '--version')}. \"direct\" is O_DIRECT for Gnomon and "
             f"`--cache=none --aio=io_uring` for qemu-nbd; nbdkit's file plugin has no O_DIRECT and runs with `cache=none` "
@@ -284,13 +307,11 @@ def main():
     started = time.monotonic()
     field = Field(node.make_folder("gnomon-bench."), options.size_mib * node.MiB)
     results = run_rounds(field, options)
-    code = field.node.stop()
     report(results, options)
     if options.json:
         with open(options.json, "w") as file:
             json.dump({" | ".join(key): value for key, value in results.items()}, file, indent=1)
     progress(f"took {time.monotonic() - started:.0f} s")
-    sys.exit(code)
 
 
 if __name__ == "__main__":
