@@ -9,8 +9,8 @@
 #                   mutated sessions. Hours.
 #   --no-install    do not call apt
 #
-# Four builds: the preset runs every label but the unit suites of config and actors, which compile for longer than they
-# compute; `asan` runs all unit suites, `tsan` those that have threads, and `fuzz` its targets for a few seconds each.
+# Four builds: the preset runs the process tests, the benchmarks' checks and forecasting, whose figures depend on the
+# optimizer; `asan` runs all unit suites, `tsan` those that have threads, and `fuzz` its targets for a few seconds each.
 # --long and --only leave nothing out. The process tests mostly wait, so they run while `asan` is built. build/PRESET is
 # kept, so a second run only builds what changed. The actors' suites under ThreadSanitizer need a CAF that is built with
 # it too (tests/sanitized_caf.sh): --long.
@@ -154,8 +154,8 @@ if [ $install = 1 ]; then
 fi
 
 if [ -z "$only" ] && [ $long = 0 ]; then
-  if build "$preset" gnomond gnomon examples benchmarks io_tests store_tests forecasting_tests; then
-    run_ctest "$preset" -LE '^(process|config|actors)$'
+  if build "$preset" gnomond gnomon examples benchmarks forecasting_tests; then
+    run_ctest "$preset" -LE '^(process|config|io|store|actors)$'
     say "ctest $preset -L ^process$ begins; its output comes after the build of asan"
     meanwhile_report=$PWD/build/$preset/report-$RANDOM.xml
     ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --output-junit "$meanwhile_report" \
