@@ -67,7 +67,7 @@ access_counters busy_slot(busy_chunk& chunk, std::mt19937_64& random, double hou
 }
 
 #ifdef GNOMON_SANITIZED
-constexpr std::uint64_t busy_chunks = 256; // a sanitizer looks at the code, not at the sizes
+constexpr std::uint64_t busy_chunks = 64; // a sanitizer looks at the code, not at the sizes
 #else
 constexpr std::uint64_t busy_chunks = 1000;
 #endif
