@@ -172,7 +172,6 @@ style style_of(const std::string& kind) {
                               : style::dim;
 }
 
-
 std::string took(double us) { return us > 0 ? human_time_us(us) : "-"; }
 
 std::string header(const heat_view& v, bool colour) {

@@ -58,7 +58,6 @@ struct plan_counters {
   std::uint64_t left_out = 0;    // left out: --reads-only, or of length 0
 };
 
-
 class replay_planner {
 public:
   // out_of_range: the trace reaches beyond the export and the policy is to refuse; permission_denied: it changes data

@@ -75,7 +75,7 @@ class Field:
         for place, server in enumerate(SERVERS):
             for cache in ("warm", "direct"):
                 self.files[server, cache] = self.path((place + round_) % len(SERVERS), cache)
-        self.start_gnomon(round_)
+        self.start_gnomon()
         for transport in ("unix", "tcp"):
             for cache in ("warm", "direct"):
                 self.start_nbdkit(transport, cache)
@@ -100,7 +100,7 @@ class Field:
             file.flush()
             os.fsync(file.fileno())
 
-    def start_gnomon(self, round_):
+    def start_gnomon(self):
         volumes = [{"name": cache, "path": self.files["gnomon", cache],
                     "cache": "buffered" if cache == "warm" else "direct"} for cache in ("warm", "direct")]
         self.node = node.Node(volumes).start()
