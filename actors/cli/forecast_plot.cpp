@@ -176,9 +176,10 @@ private:
         break;
       }
     std::vector<bool> tick(sheet_.columns());
-    std::string labels(sheet_.columns() + label_width, ' ');
+    constexpr std::size_t before = label_width / 2; // columns left of the sheet where the string begins
+    std::string labels(before + sheet_.columns(), ' ');
     const auto place = [&](std::size_t column, std::string_view text) {
-      const auto middle = column + label_width / 2; // the string begins label_width / 2 columns left of the sheet
+      const auto middle = before + column;
       const auto from = middle - std::min(middle, text.size() / 2);
       if (from + text.size() > labels.size())
         return;
@@ -199,8 +200,7 @@ private:
     for (const bool here : tick)
       line += look_.unicode ? (here ? "┴" : "─") : (here ? "+" : "-");
     labels.erase(labels.find_last_not_of(' ') + 1);
-    return fmt::format("{:>{}} {}\n{:>{}}{}\n", "0", label_width, faint(line), "", label_width + 2 - label_width / 2,
-                       labels);
+    return fmt::format("{:>{}} {}\n{:>{}}{}\n", "0", label_width, faint(line), "", label_width + 2 - before, labels);
   }
 
   // Cells of a line below the axis; empty if nothing of it lies on the sheet.

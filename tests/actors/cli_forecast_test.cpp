@@ -255,6 +255,31 @@ BOOST_AUTO_TEST_CASE(no_line_is_wider_than_the_terminal) {
     BOOST_TEST(display_width(line) <= 80u, line);
 }
 
+// Whether a label stands at the right edge depends on the clock; the line of numbers on how long they are.
+BOOST_AUTO_TEST_CASE(no_hour_and_no_load_makes_a_line_wider) {
+  auto v = steady();
+  const auto check = [&](std::size_t width) {
+    for (const auto& line : lines_of(forecast_text(v, {width, false, false})))
+      if (display_width(line) > width)
+        BOOST_ERROR("at " << v.start_us << ", " << width << " columns: " << line);
+  };
+  for (const auto step_us : {10 * second_us, minute_us})
+    for (const std::size_t past : {4u, 30u, 24u * 60})
+      for (std::int64_t at = 0; at < 120; ++at) {
+        v.step_us = step_us;
+        v.past = loads(past, 100);
+        v.start_us = noon_us + at * step_us;
+        check(80);
+        check(97);
+      }
+  for (const auto kind : {load_kind::requests, load_kind::bytes})
+    for (double load = 1e-3; load < 1e15; load *= 7.3) {
+      v = steady(load);
+      v.load = kind;
+      check(80);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(ascii_is_ascii_and_colour_only_where_wanted) {
   const auto v = steady();
   const auto ascii = forecast_text(v, {80, false, false});
