@@ -49,27 +49,38 @@ struct client::impl {
     return outcome;
   }
 
-  // A request that is under way when the control actor dies gets no answer from CAF, so each is sent by an actor that
-  // watches: unavailable then, at once, and the next request shakes hands again.
   template <class Reply, class... Ts>
   result<Reply> request(std::chrono::seconds patience, const Ts&... message) {
+    using answered = caf::response_type<control_actor::signatures, Ts...>;
+    static_assert(answered::valid, "the control actor does not take this message");
+    static_assert(std::is_same_v<typename answered::type, caf::detail::type_list<Reply>>, "its reply is another one");
+    return send_and_wait<Reply>(patience, caf::make_message(message...));
+  }
+
+  // A request that is under way when the control actor dies gets no answer from CAF, so each is sent by an actor that
+  // watches: unavailable then, at once, and the next request shakes hands again. The message comes without its type,
+  // which request() has looked at: what is made of CAF's templates here is made once per reply.
+  template <class Reply>
+  result<Reply> send_and_wait(std::chrono::seconds patience, caf::message message) {
     if (!control) {
       if (auto again = shake_hands(); !again)
         return tl::unexpected(again.error());
     }
     const auto promise = std::make_shared<std::promise<result<Reply>>>();
     auto answer = promise->get_future();
-    system.spawn(asker, [promise, patience, message..., whom = control](caf::event_based_actor* one) {
+    const std::function<void(caf::event_based_actor*)> ask = [promise, patience, message = std::move(message),
+                                                              whom = caf::actor_cast<caf::actor>(control)](auto* one) {
       const auto end = [one, promise](result<Reply> with) {
         promise->set_value(std::move(with));
         one->quit();
       };
       one->set_down_handler([end](const caf::down_msg&) { end(fail(errc::unavailable, lost)); });
       one->monitor(whom);
-      one->request(whom, patience, message...)
+      one->request(whom, patience, message)
           .then([end](Reply& reply) { end(std::move(reply)); },
                 [end](const caf::error& reason) { end(tl::unexpected(from_caf(reason))); });
-    });
+    };
+    system.spawn(asker, ask);
     auto outcome = answer.get();
     if (!outcome && outcome.error().message == lost)
       control = nullptr;

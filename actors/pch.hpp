@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include <armadillo>
+
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/after.hpp>

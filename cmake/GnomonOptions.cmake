@@ -7,8 +7,8 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 set(CMAKE_CXX_FLAGS_DEV "-O1 -g1" CACHE STRING "" FORCE)
 set(CMAKE_C_FLAGS_DEV "-O1 -g1" CACHE STRING "" FORCE)
-# Half of all compile time goes into the actors, which compute little.
-set(GNOMON_ACTORS_OPTIONS "" CACHE STRING "More compiler options for actors/ and its tests, for example -O0")
+# Most of all compile time goes into the actors and the tests, which compute little.
+set(GNOMON_PLAIN_OPTIONS "" CACHE STRING "More compiler options for actors/ and for tests that compute little, as -O0")
 # Assertions guard our own invariants and stay on in release: no NDEBUG.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)
@@ -25,9 +25,6 @@ if(GNOMON_SANITIZE)
     add_compile_options(-Wno-tsan)
   endif()
 endif()
-if(GNOMON_FUZZ)
-  add_compile_options(-fsanitize=fuzzer-no-link)
-endif()
 
 find_program(GNOMON_CCACHE ccache)
 if(GNOMON_CCACHE)
@@ -38,7 +35,7 @@ if(GNOMON_CCACHE)
   set(ENV{CCACHE_SLOPPINESS} "pch_defines,time_macros,include_file_mtime,include_file_ctime")
 endif()
 find_program(GNOMON_MOLD mold)
-if(GNOMON_MOLD AND NOT GNOMON_FUZZ)
+if(GNOMON_MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
@@ -53,10 +50,12 @@ function(gnomon_library name)
   target_link_libraries(gnomon_${name} PUBLIC ${arg_LINK} Threads::Threads)
 endfunction()
 
-# gnomon_test_suite(FOLDER [LINK libs...] [HEADERS headers to precompile...]): one Boost.Test executable from tests/FOLDER/*.cpp, one CTest entry per file
-# (the file's BOOST_AUTO_TEST_SUITE must be named like the file).
+# gnomon_test_suite(FOLDER [COMPUTES] [LINK libs...] [HEADERS headers to precompile...] [SEQUENTIAL suites...]): one
+# Boost.Test executable from tests/FOLDER/*.cpp, one CTest entry per file (the file's BOOST_AUTO_TEST_SUITE must be named
+# like the file). COMPUTES: the tests themselves are arithmetic and want an optimizer. SEQUENTIAL: suites that never have
+# a second thread, so that the thread sanitizer has nothing to see in them.
 function(gnomon_test_suite folder)
-  cmake_parse_arguments(arg "" "" "LINK;HEADERS" ${ARGN})
+  cmake_parse_arguments(arg "COMPUTES" "" "LINK;HEADERS;SEQUENTIAL" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cpp")
   if(NOT sources)
     return()
@@ -64,18 +63,21 @@ function(gnomon_test_suite folder)
   add_executable(${folder}_tests ${sources} "${PROJECT_SOURCE_DIR}/tests/boost_test_main.cpp")
   target_link_libraries(${folder}_tests PRIVATE ${arg_LINK} gnomon::${folder} Boost::unit_test_framework)
   target_compile_definitions(${folder}_tests PRIVATE BOOST_TEST_DYN_LINK GNOMON_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  if(NOT arg_COMPUTES)
+    target_compile_options(${folder}_tests PRIVATE ${GNOMON_PLAIN_OPTIONS})
+  endif()
   # The heavy headers are parsed once; the main file must see its own BOOST_TEST_MODULE first.
   target_precompile_headers(${folder}_tests PRIVATE ${arg_HEADERS} <boost/test/unit_test.hpp>)
   set_source_files_properties("${PROJECT_SOURCE_DIR}/tests/boost_test_main.cpp" PROPERTIES SKIP_PRECOMPILE_HEADERS ON
     SKIP_UNITY_BUILD_INCLUSION ON)
-  set(labels unit ${folder})
-  if(GNOMON_SANITIZE MATCHES "address")
-    list(APPEND labels asan)
-  elseif(GNOMON_SANITIZE MATCHES "thread")
-    list(APPEND labels tsan)
-  endif()
   foreach(source IN LISTS sources)
     get_filename_component(suite "${source}" NAME_WE)
+    set(labels unit ${folder})
+    if(GNOMON_SANITIZE MATCHES "address")
+      list(APPEND labels asan)
+    elseif(GNOMON_SANITIZE MATCHES "thread" AND NOT suite IN_LIST arg_SEQUENTIAL)
+      list(APPEND labels tsan)
+    endif()
     add_test(NAME ${folder}/${suite} COMMAND ${folder}_tests --run_test=${suite} --report_level=short --color_output=no)
     set_tests_properties(${folder}/${suite} PROPERTIES LABELS "${labels}" TIMEOUT 600
       ENVIRONMENT "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp")

@@ -9,9 +9,9 @@
 #                   mutated sessions. Hours.
 #   --no-install    do not call apt
 #
-# Four builds: the preset runs the process tests, the benchmarks' checks and forecasting, whose figures depend on the
-# optimizer; `asan` runs all unit suites, `tsan` those that have threads, and `fuzz` its targets for a few seconds each.
-# --long and --only leave nothing out. The process tests mostly wait, so they run while `asan` is built. build/PRESET is
+# Three builds: the preset runs the process tests, the benchmarks' checks and forecasting, whose figures depend on the
+# optimizer; `asan` runs all unit suites, and the fuzz targets for a few seconds each; `tsan` runs the suites that have
+# threads. --long and --only leave nothing out. The process tests mostly wait, so they run while `asan` is built. build/PRESET is
 # kept, so a second run only builds what changed. The actors' suites under ThreadSanitizer need a CAF that is built with
 # it too (tests/sanitized_caf.sh): --long.
 # shellcheck disable=SC2317,SC2086  # finish() is called by the trap; the unquoted ones are numbers
@@ -168,7 +168,7 @@ fi
 
 # Sanitizers run the unit suites.
 asan_built=0
-if wanted asan && build asan unit_tests; then
+if { wanted asan || wanted fuzz; } && build asan unit_tests fuzz_targets; then
   asan_built=1
 fi
 if [ -n "$meanwhile" ]; then
@@ -178,8 +178,11 @@ if [ -n "$meanwhile" ]; then
   cat "build/$preset.process.log"
   count "$meanwhile_report" $status "$preset" "-L ^process$"
 fi
-if [ $asan_built = 1 ]; then
+if [ $asan_built = 1 ] && wanted asan; then
   run_ctest asan -L '^asan$'
+fi
+if [ $asan_built = 1 ] && wanted fuzz; then
+  run_ctest asan -L '^fuzz$'
 fi
 if wanted tsan && build tsan io_tests store_tests; then
   run_ctest tsan -L '^tsan$' -R '^(io|store)/'
@@ -192,22 +195,19 @@ if wanted tsan && [ $long = 1 ]; then
     step_failed "CAF with ThreadSanitizer"
   fi
 fi
-if wanted fuzz && [ -f tests/fuzz/CMakeLists.txt ] && build fuzz fuzz_targets; then
-  run_ctest fuzz -L '^fuzz$'
-  if [ $long = 1 ]; then
-    for target in build/fuzz/tests/fuzz/*_fuzz; do
-      name=$(basename "$target")
-      say "fuzz $name for ${GNOMON_FUZZ_SECONDS:-600} s"
-      if "$target" -max_total_time="${GNOMON_FUZZ_SECONDS:-600}" -timeout=20 -print_final_stats=1 \
-          -artifact_prefix="build/fuzz/$name-" "build/fuzz/tests/fuzz/corpus/$name" >"build/fuzz/$name.log" 2>&1; then
-        passed=$((passed + 1))
-        tail -n 8 "build/fuzz/$name.log"
-      else
-        tail -n 40 "build/fuzz/$name.log"
-        step_failed "fuzz: $name (input kept as build/fuzz/$name-*)"
-      fi
-    done
-  fi
+if [ $asan_built = 1 ] && wanted fuzz && [ $long = 1 ]; then
+  for target in build/asan/tests/fuzz/*_fuzz; do
+    name=$(basename "$target")
+    say "fuzz $name for ${GNOMON_FUZZ_SECONDS:-600} s"
+    if "$target" -max_total_time="${GNOMON_FUZZ_SECONDS:-600}" -timeout=20 -print_final_stats=1 \
+        -artifact_prefix="build/asan/$name-" "build/asan/tests/fuzz/corpus/$name" >"build/asan/$name.log" 2>&1; then
+      passed=$((passed + 1))
+      tail -n 8 "build/asan/$name.log"
+    else
+      tail -n 40 "build/asan/$name.log"
+      step_failed "fuzz: $name (input kept as build/asan/$name-*)"
+    fi
+  done
 fi
 
 if [ $long = 1 ] && [ -n "${GNOMON_SUITE:-}" ]; then

@@ -1,5 +1,6 @@
 #include "io/observation.hpp"
 
+#include <algorithm>
 #include <map>
 #include <thread>
 #include <vector>
@@ -144,8 +145,10 @@ BOOST_AUTO_TEST_CASE(random_requests_agree_with_a_model) {
       if (op == operation::flush || op == operation::cache || op == operation::block_status)
         continue;
       std::map<std::uint64_t, std::uint64_t> bytes;
-      for (std::uint64_t at = offset; at < offset + length; at += 512)
-        bytes[at / chunk.value] += 512;
+      for (std::uint64_t at = offset, next = 0; at < offset + length; at = next) {
+        next = std::min((at / chunk.value + 1) * chunk.value, offset + length);
+        bytes[at / chunk.value] += next - at;
+      }
       for (const auto& [c, b] : bytes) {
         auto& a = model[{c, who.value}];
         if (op == operation::read)
