@@ -10,8 +10,6 @@
 #include <string>
 #include <vector>
 
-#include <armadillo>
-
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/after.hpp>
@@ -30,3 +28,4 @@
 
 #include "actors/node_context.hpp"
 #include "actors/protocol.hpp"
+#include "forecasting/heat.hpp" // with it Armadillo

@@ -7,8 +7,8 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 set(CMAKE_CXX_FLAGS_DEV "-O1 -g1" CACHE STRING "" FORCE)
 set(CMAKE_C_FLAGS_DEV "-O1 -g1" CACHE STRING "" FORCE)
-# Most of all compile time goes into the actors and the tests, which compute little.
-set(GNOMON_PLAIN_OPTIONS "" CACHE STRING "More compiler options for actors/ and for tests that compute little, as -O0")
+# Most of all compile time goes into what computes little: the actors, config/ and the tests but for forecasting's.
+set(GNOMON_PLAIN_OPTIONS "" CACHE STRING "More compiler options for actors/, config/ and most tests, for example -O0")
 # Assertions guard our own invariants and stay on in release: no NDEBUG.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)

@@ -120,8 +120,8 @@ BOOST_AUTO_TEST_CASE(a_simple_read_is_one_piece) {
   BOOST_TEST(read.r.piece_count == 1u);
 }
 
-#ifdef __SANITIZE_THREAD__
-constexpr int mixtures = 200; // one thread: nothing to find, and slow
+#ifdef GNOMON_SANITIZED
+constexpr int mixtures = 600; // a sanitizer is ten times as slow
 #else
 constexpr int mixtures = 3000;
 #endif

@@ -325,14 +325,14 @@ BOOST_FIXTURE_TEST_CASE(the_disk_bound_holds_and_the_newest_rows_stay, fixture) 
   options.commit_delay = std::chrono::milliseconds(5);
   past = history::open(options).value();
   std::mt19937_64 random(7);
-  for (int i = 0; i < 1500; ++i) {
+  for (int i = 0; i < 400; ++i) {
     clock.advance(minutes(5));
     history_batch batch{volume, resolution::five_minutes, clock.wall_now(), {}, {}};
     for (std::uint64_t chunk = 0; chunk < 1000; ++chunk)
       batch.rows.push_back({chunk_index(chunk),
                             {},
-                            {below(random, 1000), below(random, 1000), below(random, 1 << 20), below(random, 1 << 20),
-                             below(random, 100)}});
+                            {below(random, 1ull << 40), below(random, 1ull << 40), below(random, 1ull << 40),
+                             below(random, 1ull << 40), below(random, 1ull << 40)}}); // the longest of rows
     if (i % 10 == 0)
       REQUIRE_OK(past->append(batch));
     else
