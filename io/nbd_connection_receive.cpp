@@ -29,9 +29,12 @@ void nbd_connection::receive() {
 
 void nbd_connection::received(int result, unsigned flags) {
   receiving_ = false;
-  if (result > 0 && receiving_into_ == target::receive_buffer) {
-    input_buffer_ = ring::receive_buffer_id(flags);
-    input_ = {service_.on().receive_buffer(flags), static_cast<std::size_t>(result)};
+  if (receiving_into_ == target::receive_buffer) {
+    service_.on().receive_selected_ended(flags);
+    if (result > 0) {
+      input_buffer_ = ring::receive_buffer_id(flags);
+      input_ = {service_.on().receive_buffer(flags), static_cast<std::size_t>(result)};
+    }
   }
   if (phase_ == phase::draining || phase_ == phase::dropped)
     return check_end();

@@ -126,6 +126,7 @@ void ring::run() {
   [[maybe_unused]] const int registered = io_uring_register_buf_ring(&uring_, &registration, 0);
   assert(registered == 0);
   io_uring_buf_ring_init(receive_ring_);
+  free_receive_buffers_.reserve(options_.receive_buffers);
   for (std::uint16_t id = 0; id < options_.receive_buffers; ++id)
     return_receive_buffer(id);
 
@@ -372,6 +373,8 @@ void ring::submit_will_need(completion& c, int fd, std::uint64_t offset, std::ui
 
 void ring::submit_receive_selected(completion& c, int fd) {
   ++receives_queued_;
+  ++receives_selecting_;
+  offer_receive_buffers();
   io_uring_sqe* entry = next_entry();
   io_uring_prep_recv(entry, fd, nullptr, 0, 0);
   entry->flags |= IOSQE_BUFFER_SELECT;
@@ -419,10 +422,26 @@ std::byte* ring::receive_buffer(unsigned cqe_flags) noexcept {
   return receive_memory_ + static_cast<std::size_t>(receive_buffer_id(cqe_flags)) * receive_buffer_bytes;
 }
 
+void ring::receive_selected_ended(unsigned cqe_flags) noexcept {
+  --receives_selecting_;
+  if (cqe_flags & IORING_CQE_F_BUFFER)
+    --receive_buffers_offered_;
+}
+
 void ring::return_receive_buffer(std::uint16_t id) noexcept {
-  io_uring_buf_ring_add(receive_ring_, receive_memory_ + static_cast<std::size_t>(id) * receive_buffer_bytes,
-                        receive_buffer_bytes, id, io_uring_buf_ring_mask(options_.receive_buffers), 0);
-  io_uring_buf_ring_advance(receive_ring_, 1);
+  free_receive_buffers_.push_back(id);
+  offer_receive_buffers();
+}
+
+void ring::offer_receive_buffers() noexcept {
+  while (receive_buffers_offered_ < receives_selecting_ && !free_receive_buffers_.empty()) {
+    const std::uint16_t id = free_receive_buffers_.back();
+    free_receive_buffers_.pop_back();
+    io_uring_buf_ring_add(receive_ring_, receive_memory_ + static_cast<std::size_t>(id) * receive_buffer_bytes,
+                          receive_buffer_bytes, id, io_uring_buf_ring_mask(options_.receive_buffers), 0);
+    io_uring_buf_ring_advance(receive_ring_, 1);
+    ++receive_buffers_offered_;
+  }
 }
 
 } // namespace gnomon::io

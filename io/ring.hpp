@@ -94,7 +94,8 @@ public:
   void submit_sync(completion& c, int fd); // fdatasync
   void submit_fallocate(completion& c, int fd, int mode, std::uint64_t offset, std::uint64_t bytes);
   void submit_will_need(completion& c, int fd, std::uint64_t offset, std::uint64_t bytes);
-  void submit_receive_selected(completion& c, int fd); // into a buffer of the receive group
+  // Into a buffer of the receive group; receive_selected_ended() when it has completed.
+  void submit_receive_selected(completion& c, int fd);
   // All of `bytes`, or less if the stream ends or fails.
   void submit_receive(completion& c, int fd, void* into, std::size_t bytes);
   void submit_send(completion& c, int fd, msghdr* message); // whole message or an error
@@ -105,7 +106,9 @@ public:
   // Whatever the owner of this ring keeps per ring (its connections); set before start().
   void* owner_context = nullptr;
 
-  // --- receive buffers of the group
+  // --- receive buffers of the group. The kernel takes them in the order in which they are offered, so it is offered no
+  // more than receives are waiting, and the one that was returned last comes first: it is still in the processor's cache.
+  void receive_selected_ended(unsigned cqe_flags) noexcept;
   std::byte* receive_buffer(unsigned cqe_flags) noexcept;
   static std::uint16_t receive_buffer_id(unsigned cqe_flags) noexcept;
   void return_receive_buffer(std::uint16_t id) noexcept;
@@ -140,6 +143,7 @@ private:
   std::chrono::microseconds spin_span() const noexcept; // 0: sleep at once
   bool spin(std::chrono::microseconds span) noexcept;   // true: there is something to deliver
   bool gather() noexcept;                               // the same
+  void offer_receive_buffers() noexcept;
   void deliver_completions();
   void run_inbox();
   void run_turn_tasks();
@@ -156,6 +160,9 @@ private:
   bool uring_ready_ = false;
   io_uring_buf_ring* receive_ring_ = nullptr;
   std::byte* receive_memory_ = nullptr;
+  std::vector<std::uint16_t> free_receive_buffers_; // the last one returned is at the end
+  unsigned receive_buffers_offered_ = 0;
+  unsigned receives_selecting_ = 0; // under way, each to take one of those offered
   buffer_pool buffers_;
   hooks hooks_;
   boot_time now_{};
