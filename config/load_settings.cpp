@@ -127,10 +127,13 @@ private:
     return suggestion;
   }
 
-  // A key that is right somewhere else.
+  // A key that is right somewhere else, or where it stands written as the pointer to it.
   static std::string place_elsewhere(std::string_view key) {
+    if (key.empty())
+      return {};
+    const std::string below = fmt::format("/{}", key);
     for (const auto& row : settings_table())
-      if (row.pointer.ends_with(key) && !key.empty() && row.pointer[row.pointer.size() - key.size() - 1] == '/')
+      if (row.pointer == key || row.pointer.ends_with(below))
         return std::string(row.pointer);
     return {};
   }

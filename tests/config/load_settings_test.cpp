@@ -152,6 +152,7 @@ BOOST_AUTO_TEST_CASE(an_unknown_key_is_refused_with_the_nearest_valid_one) {
       {"/instances/0/sla/read_p95", "\"1ms\"", "", "", "an unknown key", "read_p99"},
       {"/snapshot_groups/0/retian", "3", "", "", "an unknown key", "retain"},
       {"/horizons", "[]", "", "", "an unknown key", "/volumes/*/forecast/horizons"}, // right, but elsewhere
+      {"/instances/0/~1nbd~1listen", "[]", "", "", "an unknown key", "/nbd/listen"},
       {"/cluster/peers/0/xyzzy", "1", "", "\"node\", \"address\"", "an unknown key", ""},
       {"/a~1b", "1", "", "", "an unknown key", ""},
   });
