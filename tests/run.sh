@@ -10,8 +10,8 @@
 #   --no-install    do not call apt
 #
 # Three builds: the preset runs the process tests, the benchmarks' checks and forecasting, whose figures depend on the
-# optimizer; `asan` runs all unit suites, and the fuzz targets for a few seconds each; `tsan` runs the suites that have
-# threads. --long and --only leave nothing out. The process tests mostly wait, so they run while `asan` is built. build/PRESET is
+# optimizer; `asan` runs all unit suites and, for a few seconds each, the fuzz targets; `tsan` the suites with threads.
+# --long and --only leave nothing out. The process tests mostly wait, so they run while `asan` is built. build/PRESET is
 # kept, so a second run only builds what changed. The actors' suites under ThreadSanitizer need a CAF that is built with
 # it too (tests/sanitized_caf.sh): --long.
 # shellcheck disable=SC2317,SC2086  # finish() is called by the trap; the unquoted ones are numbers
