@@ -332,7 +332,7 @@ BOOST_FIXTURE_TEST_CASE(the_disk_bound_holds_and_the_newest_rows_stay, fixture) 
       batch.rows.push_back({chunk_index(chunk),
                             {},
                             {below(random, 1ull << 40), below(random, 1ull << 40), below(random, 1ull << 40),
-                             below(random, 1ull << 40), below(random, 1ull << 40)}}); // the longest of rows
+                             below(random, 1ull << 40), below(random, 1ull << 40)}}); // long rows: few fill it
     if (i % 10 == 0)
       REQUIRE_OK(past->append(batch));
     else
