@@ -26,6 +26,6 @@
 
 #include <fmt/format.h>
 
-#include "actors/node_context.hpp"
-#include "actors/protocol.hpp"
-#include "forecasting/heat.hpp" // with it Armadillo
+#include "actors/protocol/protocol.hpp"
+#include "actors/runtime/node_context.hpp"
+#include "forecasting/heat/heat.hpp" // with it Armadillo

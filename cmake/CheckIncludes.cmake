@@ -1,9 +1,21 @@
-# Fails when a folder includes what it must not: DESIGN's dependency rule, checked on every test run.
+# Fails when a folder or a room includes what it must not. Run by ctest as include_rule.
 # usage: cmake -DROOT=<source dir> -P CheckIncludes.cmake
+#
+# Folders: config <- { io, store, forecasting } <- actors. Third-party headers stay in the folder that owns them.
+# Rooms: the list of ROOMS in a folder's CMakeLists.txt is their order; a room includes only rooms before it. A folder's
+# own files (io/types.hpp) stand below its rooms; precompiled headers are outside the rule.
+
+cmake_policy(VERSION 3.25)
+
+function(includes_of file result)
+  file(STRINGS "${file}" lines REGEX "^[ \t]*#[ \t]*include")
+  set(${result} "${lines}" PARENT_SCOPE)
+endfunction()
+
 function(forbid folder)
   file(GLOB_RECURSE files "${ROOT}/${folder}/*.hpp" "${ROOT}/${folder}/*.cpp")
   foreach(file IN LISTS files)
-    file(STRINGS "${file}" lines REGEX "^[ \t]*#[ \t]*include")
+    includes_of("${file}" lines)
     foreach(line IN LISTS lines)
       foreach(prefix IN LISTS ARGN)
         string(REGEX MATCH "[<\"]${prefix}" hit "${line}")
@@ -14,6 +26,42 @@ function(forbid folder)
     endforeach()
   endforeach()
 endfunction()
+
+# check_rooms(FOLDER ROOMS...): lowest first.
+function(check_rooms folder)
+  set(above ${ARGN})
+  file(GLOB own "${ROOT}/${folder}/*.hpp" "${ROOT}/${folder}/*.cpp")
+  list(FILTER own EXCLUDE REGEX "/pch\\.hpp$")
+  set(files ${own})
+  set(place "${folder}/")
+  foreach(room IN LISTS ARGN ITEMS "") # the files before the first room, then room by room
+    foreach(file IN LISTS files)
+      includes_of("${file}" lines)
+      foreach(line IN LISTS lines)
+        foreach(higher IN LISTS above)
+          string(REGEX MATCH "\"${folder}/${higher}/" hit "${line}")
+          if(hit)
+            message(SEND_ERROR "${file}: ${place} stands below ${folder}/${higher}/ and must not include it (${line})")
+          endif()
+        endforeach()
+      endforeach()
+    endforeach()
+    if(room STREQUAL "")
+      break()
+    endif()
+    list(REMOVE_ITEM above ${room})
+    set(place "${folder}/${room}/")
+    file(GLOB_RECURSE files "${ROOT}/${place}*.hpp" "${ROOT}/${place}*.cpp")
+  endforeach()
+  # Every room of the folder is in the list.
+  file(GLOB entries RELATIVE "${ROOT}/${folder}" "${ROOT}/${folder}/*")
+  foreach(entry IN LISTS entries)
+    if(IS_DIRECTORY "${ROOT}/${folder}/${entry}" AND NOT entry IN_LIST ARGN)
+      message(SEND_ERROR "${ROOT}/${folder}/${entry}: this room is not in the ROOMS of ${folder}/CMakeLists.txt")
+    endif()
+  endforeach()
+endfunction()
+
 set(third_party_io "liburing" "gnutls" "openssl")
 set(third_party_store "lmdb" "zstd" "zlib")
 set(third_party_forecasting "armadillo")
@@ -22,3 +70,12 @@ forbid(io store/ forecasting/ actors/ caf/ nlohmann/ spdlog/ ${third_party_store
 forbid(store io/ forecasting/ actors/ caf/ nlohmann/ spdlog/ ${third_party_io} ${third_party_forecasting})
 forbid(forecasting io/ store/ actors/ caf/ nlohmann/ spdlog/ ${third_party_io} ${third_party_store})
 forbid(actors liburing lmdb zstd armadillo spdlog/)
+
+foreach(folder config io store forecasting actors)
+  file(READ "${ROOT}/${folder}/CMakeLists.txt" text)
+  if(NOT text MATCHES "gnomon_library\\(${folder} ROOMS ([a-z_ ]+)")
+    message(FATAL_ERROR "${folder}/CMakeLists.txt: gnomon_library has no ROOMS")
+  endif()
+  string(REGEX REPLACE " +" ";" rooms "${CMAKE_MATCH_1}")
+  check_rooms(${folder} ${rooms})
+endforeach()

@@ -39,10 +39,15 @@ if(GNOMON_MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
-# gnomon_library(NAME [LINK libs...]): a folder's static library from all its sources.
+# gnomon_library(NAME ROOMS rooms... [LINK libs...]): a folder's static library, from its own sources and those of its
+# rooms. ROOMS lists the rooms lowest first: a room includes only rooms that stand before it (cmake/CheckIncludes.cmake).
 function(gnomon_library name)
-  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(arg "" "" "LINK;ROOMS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
+  foreach(room IN LISTS arg_ROOMS)
+    file(GLOB_RECURSE room_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${room}/*.cpp")
+    list(APPEND sources ${room_sources})
+  endforeach()
   list(FILTER sources EXCLUDE REGEX "/main_[^/]*\\.cpp$")
   add_library(gnomon_${name} STATIC ${sources})
   add_library(gnomon::${name} ALIAS gnomon_${name})
@@ -51,12 +56,14 @@ function(gnomon_library name)
 endfunction()
 
 # gnomon_test_suite(FOLDER [COMPUTES] [LINK libs...] [HEADERS headers to precompile...] [SEQUENTIAL suites...]): one
-# Boost.Test executable from tests/FOLDER/*.cpp, one CTest entry per file (the file's BOOST_AUTO_TEST_SUITE must be named
-# like the file). COMPUTES: the tests themselves are arithmetic and want an optimizer. SEQUENTIAL: suites that never have
-# a second thread, so that the thread sanitizer has nothing to see in them.
+# Boost.Test executable from tests/FOLDER and its rooms, one CTest entry per file (the file's BOOST_AUTO_TEST_SUITE must
+# be named like the file). The entry is named FOLDER/ROOM/SUITE; the target check_FOLDER_ROOM builds and runs one room.
+# COMPUTES: the tests themselves are arithmetic and need an optimizer. SEQUENTIAL: suites that never have a second
+# thread, which the thread sanitizer leaves out.
 function(gnomon_test_suite folder)
   cmake_parse_arguments(arg "COMPUTES" "" "LINK;HEADERS;SEQUENTIAL" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cpp")
+  set(root "${CMAKE_CURRENT_SOURCE_DIR}/${folder}")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${root}/*_test.cpp")
   if(NOT sources)
     return()
   endif()
@@ -70,16 +77,30 @@ function(gnomon_test_suite folder)
   target_precompile_headers(${folder}_tests PRIVATE ${arg_HEADERS} <boost/test/unit_test.hpp>)
   set_source_files_properties("${PROJECT_SOURCE_DIR}/tests/boost_test_main.cpp" PROPERTIES SKIP_PRECOMPILE_HEADERS ON
     SKIP_UNITY_BUILD_INCLUSION ON)
+  set(rooms)
   foreach(source IN LISTS sources)
     get_filename_component(suite "${source}" NAME_WE)
+    file(RELATIVE_PATH place "${root}" "${source}")
+    get_filename_component(room "${place}" DIRECTORY)
+    set(name "${folder}/${suite}")
+    if(room)
+      set(name "${folder}/${room}/${suite}")
+      list(APPEND rooms ${room})
+    endif()
     set(labels unit ${folder})
     if(GNOMON_SANITIZE MATCHES "address")
       list(APPEND labels asan)
     elseif(GNOMON_SANITIZE MATCHES "thread" AND NOT suite IN_LIST arg_SEQUENTIAL)
       list(APPEND labels tsan)
     endif()
-    add_test(NAME ${folder}/${suite} COMMAND ${folder}_tests --run_test=${suite} --report_level=short --color_output=no)
-    set_tests_properties(${folder}/${suite} PROPERTIES LABELS "${labels}" TIMEOUT 600
+    add_test(NAME ${name} COMMAND ${folder}_tests --run_test=${suite} --report_level=short --color_output=no)
+    set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT 600
       ENVIRONMENT "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp")
+  endforeach()
+  list(REMOVE_DUPLICATES rooms)
+  foreach(room IN LISTS rooms)
+    string(REPLACE "/" "_" target "check_${folder}_${room}")
+    add_custom_target(${target} COMMAND ${CMAKE_CTEST_COMMAND} --output-on-failure -R "^${folder}/${room}/"
+      WORKING_DIRECTORY "${CMAKE_BINARY_DIR}" DEPENDS ${folder}_tests USES_TERMINAL)
   endforeach()
 endfunction()

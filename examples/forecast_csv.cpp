@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "forecasting/prophet.hpp"
+#include "forecasting/prophet/prophet.hpp"
 
 using namespace gnomon;
 using namespace gnomon::forecasting;

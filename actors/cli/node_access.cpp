@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "config/load_settings.hpp"
+#include "config/settings/load.hpp"
 
 namespace gnomon::actors::cli {
 

@@ -4,8 +4,8 @@
 
 #include <memory>
 
-#include "actors/cli/command.hpp"
-#include "actors/client.hpp"
+#include "actors/cli/grammar/command.hpp"
+#include "actors/endpoints/client.hpp"
 
 namespace gnomon::actors::cli {
 

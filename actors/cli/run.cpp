@@ -2,8 +2,8 @@
 
 #include <csignal>
 
-#include "actors/cli/json_output.hpp"
-#include "config/settings_table.hpp"
+#include "actors/cli/view/json_output.hpp"
+#include "config/settings/table.hpp"
 
 namespace gnomon::actors::cli {
 

@@ -2,9 +2,10 @@
 // `streams.out` and, if it fails, one line to `streams.err`; the result is the exit code. Main thread.
 #pragma once
 
-#include "actors/cli/command.hpp"
+#include "actors/cli/grammar/command.hpp"
 #include "actors/cli/node_access.hpp"
-#include "actors/cli/terminal.hpp"
+#include "actors/cli/terminal/terminal.hpp"
+#include "config/clock.hpp"
 
 namespace gnomon::actors::cli {
 
@@ -25,6 +26,9 @@ int run_program(std::span<const std::string> words, streams io);
 
 // Any verb but `shell`.
 int run_command(const command& what, context& c);
+
+// The wall clock, for ages in what is printed.
+inline std::int64_t now_us() { return to_microseconds(system_clock_source().wall_now()); }
 
 int run(const check_command&, context&);
 int run(const status_command&, context&);

@@ -13,12 +13,12 @@
 #include <caf/event_based_actor.hpp>
 #include <caf/scoped_actor.hpp>
 
-#include "actors/error_message.hpp"
-#include "actors/node_context.hpp"
-#include "actors/protocol.hpp"
-#include "actors/system_config.hpp"
-#include "store/catalogue.hpp"
-#include "store/history.hpp"
+#include "actors/protocol/error_message.hpp"
+#include "actors/protocol/protocol.hpp"
+#include "actors/runtime/node_context.hpp"
+#include "actors/runtime/system_config.hpp"
+#include "store/history/history.hpp"
+#include "store/meta/catalogue.hpp"
 #include "tests/actors/fake_engine.hpp"
 
 namespace gnomon::tests {

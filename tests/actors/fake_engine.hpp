@@ -1,5 +1,5 @@
 // A data plane in memory, for tests of the control plane: volumes are maps of bytes, every answer comes from a thread
-// of its own, as the real one's do, and may be held back or made to fail. It keeps the promises of io/engine.hpp:
+// of its own, as the real one's do, and may be held back or made to fail. It keeps the promises of io/engine/engine.hpp:
 // `done` exactly once, also when it stops. Thread-safe.
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <set>
 #include <thread>
 
-#include "io/engine.hpp"
+#include "io/engine/engine.hpp"
 
 namespace gnomon::tests {
 
@@ -174,7 +174,7 @@ public:
   result<void> listen_fd(int) override { return {}; }
   result<void> serve_fd(int, int, volume_name, std::function<void()>) override { return {}; }
 
-  result<void> start_recording(volume_uuid volume, record_sink sink) override {
+  result<void> start_recording(volume_uuid volume, io::record_sink sink) override {
     std::lock_guard lock(mutex_);
     if (!sinks_.emplace(volume, std::move(sink)).second)
       return fail(errc::busy, "the volume is being recorded");
@@ -186,7 +186,7 @@ public:
     return {};
   }
   void record(volume_uuid volume, const std::vector<io::request_record>& batch, std::uint64_t dropped = 0) {
-    record_sink sink;
+    io::record_sink sink;
     {
       std::lock_guard lock(mutex_);
       sink = sinks_.at(volume);
@@ -324,7 +324,7 @@ private:
   std::condition_variable changed_;
   std::map<volume_uuid, memory_volume> volumes_;
   std::map<std::string, error> failing_;
-  std::map<volume_uuid, record_sink> sinks_;
+  std::map<volume_uuid, io::record_sink> sinks_;
   std::vector<io::connection_status> connections_;
   std::vector<std::string> calls_;
   io::access_policy access_;

@@ -34,10 +34,10 @@
 #include <string>
 #include <vector>
 
-#include "forecasting/burst_outlook.hpp"
-#include "forecasting/gate.hpp"
-#include "forecasting/windows.hpp"
-#include "store/series_file.hpp"
+#include "forecasting/ensemble/ensemble.hpp"
+#include "forecasting/outlook/bursts.hpp"
+#include "forecasting/outlook/windows.hpp"
+#include "store/files/series_file.hpp"
 
 namespace {
 

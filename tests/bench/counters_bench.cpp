@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "config/clock.hpp"
-#include "io/counters.hpp"
-#include "io/generation.hpp"
-#include "io/granule_gate.hpp"
-#include "io/observation.hpp"
-#include "io/recorder.hpp"
+#include "io/granule/generation.hpp"
+#include "io/granule/granule_gate.hpp"
+#include "io/measure/counters.hpp"
+#include "io/measure/observation.hpp"
+#include "io/measure/recorder.hpp"
 
 namespace {
 

@@ -10,8 +10,8 @@
 #include <random>
 #include <vector>
 
-#include "forecasting/prophet.hpp"
-#include "tests/forecasting/prophet_golden.hpp"
+#include "forecasting/prophet/prophet.hpp"
+#include "tests/forecasting/prophet/prophet_golden.hpp"
 
 using namespace gnomon;
 using namespace gnomon::forecasting;

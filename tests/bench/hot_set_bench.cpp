@@ -20,9 +20,9 @@
 #include <set>
 #include <string>
 
-#include "forecasting/hot_set.hpp"
-#include "forecasting/rollup.hpp"
-#include "store/trace_file.hpp"
+#include "forecasting/heat/hot_set.hpp"
+#include "forecasting/heat/rollup.hpp"
+#include "store/files/trace_file.hpp"
 
 namespace {
 

@@ -10,7 +10,7 @@
 #include <numbers>
 #include <random>
 
-#include "forecasting/grid.hpp"
+#include "forecasting/series/grid.hpp"
 
 namespace gnomon::forecasting::test {
 

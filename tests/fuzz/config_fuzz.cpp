@@ -9,10 +9,10 @@
 #include <string_view>
 
 #include "config/json.hpp"
-#include "config/load_settings.hpp"
 #include "config/names.hpp"
-#include "config/settings_changes.hpp"
-#include "config/settings_table.hpp"
+#include "config/settings/changes.hpp"
+#include "config/settings/load.hpp"
+#include "config/settings/table.hpp"
 #include "config/text.hpp"
 #include "config/units.hpp"
 

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "config/calendar_json.hpp"
+#include "config/event_json.hpp"
 #include "config/text.hpp"
 #include "config/times.hpp"
 

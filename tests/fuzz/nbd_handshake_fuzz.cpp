@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "io/nbd_handshake.hpp"
+#include "io/nbd/handshake.hpp"
 
 using namespace gnomon;
 using namespace gnomon::io;

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "io/nbd_protocol.hpp"
+#include "io/nbd/protocol.hpp"
 
 using namespace gnomon::io;
 

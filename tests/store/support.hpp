@@ -21,7 +21,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "config/error.hpp"
-#include "store/posix_file.hpp"
+#include "store/files/posix_file.hpp"
 
 namespace gnomon {
 inline std::ostream& operator<<(std::ostream& out, errc code) { return out << to_string(code); }

@@ -1,0 +1,467 @@
+#include "actors/cli/grammar/command.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "actors/cli/grammar/command_learning.hpp"
+#include "actors/cli/grammar/event_grammar.hpp"
+#include "actors/cli/grammar/options.hpp"
+#include "config/names.hpp"
+#include "config/text.hpp"
+#include "config/units.hpp"
+
+namespace gnomon::actors::cli {
+namespace {
+constexpr std::string_view verbs[] = {"check",    "status",  "volume", "instance", "heat",   "forecast",
+                                      "event",    "top",     "actors", "ask",      "record", "replay",
+                                      "simulate", "history", "shell",  "help",     "quit"};
+constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
+                                             "undelete", "purge", "rename", "describe", "read-only",
+                                             "who",      "fence", "clear"};
+constexpr std::string_view instance_verbs[] = {"ls", "show", "set"};
+constexpr std::string_view event_verbs[] = {"add", "ls", "rm"};
+constexpr std::string_view history_verbs[] = {"import"};
+
+CLI::Option* add_volume(CLI::App* app, volume_ref& volume) {
+  return app->add_option("VOLUME", volume.text, "its name or uuid")->required()->type_name("");
+}
+result<std::optional<std::chrono::microseconds>> parse_some_duration(const std::string& text) {
+  const auto parsed = parse_duration(text);
+  if (!parsed)
+    return tl::unexpected(parsed.error());
+  if (parsed->count() <= 0)
+    return fail(errc::invalid_argument, "a duration here is longer than nothing");
+  return std::optional(*parsed);
+}
+result<volume_access> parse_read_only(const std::string& text) {
+  if (text == "on")
+    return volume_access::read_only;
+  if (text == "off")
+    return volume_access::read_write;
+  return fail(errc::invalid_argument, "expected on or off");
+}
+result<perhaps<criticality>> parse_criticality(const std::string& text) {
+  if (text == "low" || text == "normal" || text == "high")
+    return perhaps<criticality>{true, text == "low"    ? criticality::low
+                                      : text == "high" ? criticality::high
+                                                       : criticality::normal};
+  return fail(errc::invalid_argument, "expected low, normal or high");
+}
+const auto to_name = [](const std::string& text) { return parse_volume_name(text); };
+const auto to_size = [](const std::string& text) { return parse_size(text); };
+
+result<load_kind> parse_load_kind(const std::string& text) {
+  std::vector<std::string_view> known;
+  for (auto kind = load_kind::requests; kind <= load_kind::write_bytes; kind = load_kind(int(kind) + 1)) {
+    known.push_back(to_string(kind));
+    if (text == known.back())
+      return kind;
+  }
+  const auto meant = nearest(text, known);
+  return fail(errc::invalid_argument,
+              fmt::format("there is no load {}{}", quote(text),
+                          meant.empty() ? std::string() : fmt::format("; did you mean {}?", meant)));
+}
+
+std::string rejoin(const std::vector<std::string>& words) {
+  std::string out;
+  for (const auto& word : words) {
+    const bool quoted = word.empty() || word.find(' ') != std::string::npos;
+    out += fmt::format("{}{}{}{}", out.empty() ? "" : " ", quoted ? "\"" : "", word, quoted ? "\"" : "");
+  }
+  return out;
+}
+
+// The parser and the storage its options write to; lives for one parse.
+struct grammar {
+  explicit grammar(parse_place place) : app("Gnomon: block storage that forecasts. The command line of a node.") {
+    app.name(place == parse_place::shell ? "" : "gnomon");
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.set_help_flag("-h,--help", "this help");
+    if (place == parse_place::command_line) {
+      app.set_version_flag("--version", "gnomon " GNOMON_VERSION, "the version");
+      app.add_option("--config", out.location.config_path, "the node's configuration file")->type_name("FILE");
+      app.add_option("--data-dir", out.location.data_dir, "the node's data directory (or GNOMON_DATA_DIR)")
+          ->type_name("DIR");
+      app.footer("Without --config and --data-dir: $GNOMON_DATA_DIR, else /var/lib/gnomon.\n"
+                 "Exit status: 0 done, 1 failed, 2 wrong usage.");
+    }
+    app.add_flag("--json", out.json, "print JSON instead of text");
+    add_check();
+    verb<status_command>(&app, "status", "how the node is");
+    add_volume_verbs(app.add_subcommand("volume", "volumes: list, create, resize, delete, who uses them …"));
+    auto* top = verb<top_command>(&app, "top", "load per volume, live (one shot when not on a terminal)", top_);
+    top->add_flag("--once", top_.once, "print once and end");
+    add(
+        top, "--interval", top_.interval,
+        [](const std::string& text) { return parse_some_duration(text).map([](auto d) { return *d; }); },
+        "time between two pictures (1s)", "DURATION");
+    verb<actors_command>(&app, "actors", "the live supervision tree");
+    add_ask();
+    event_.add_to(*app.add_subcommand("event", "what is told of the load: deployments, scaling, batch jobs"),
+                  out.what);
+    add_forecast();
+    add_instance_verbs(app.add_subcommand("instance", "compute instances: what they are, do and will do"));
+    add_heat();
+    add_record();
+    add_replay();
+    add_history(app, history_import_, [this] { out.what = history_import_; });
+    add_simulate(app, simulate_, [this] { out.what = simulate_; });
+    if (place == parse_place::command_line)
+      verb<shell_command>(&app, "shell", "interactive: all of this, with completion and history");
+  }
+
+  template <class Command>
+  CLI::App* verb(CLI::App* parent, const char* name, const char* what, Command& storage) {
+    auto* sub = parent->add_subcommand(name, what);
+    sub->callback([this, &storage] { out.what = storage; });
+    return sub;
+  }
+  template <class Command>
+  CLI::App* verb(CLI::App* parent, const char* name, const char* what) {
+    auto* sub = parent->add_subcommand(name, what);
+    sub->callback([this] { out.what = Command{}; });
+    return sub;
+  }
+
+  void add_check() {
+    auto* check = app.add_subcommand("check", "say everything that is wrong with a configuration file");
+    check->add_option("FILE", check_.file)->type_name("");
+    check->add_flag("--reference", reference_, "print the reference of every key instead");
+    check->add_flag("--schema", schema_, "print the JSON Schema instead");
+    check->callback([this] {
+      if ((check_.file.empty() ? 0 : 1) + (reference_ ? 1 : 0) + (schema_ ? 1 : 0) != 1)
+        throw CLI::ValidationError("check: one of FILE, --reference and --schema");
+      check_.subject = reference_ ? check_subject::reference : schema_ ? check_subject::schema : check_subject::file;
+      out.what = check_;
+    });
+  }
+
+  void add_volume_verbs(CLI::App* volume) {
+    volume->require_subcommand(1);
+    auto* ls = volume->add_subcommand("ls", "all volumes");
+    ls->add_flag("--deleted", deleted_, "the deleted ones that can be undeleted");
+    ls->add_flag("--all", all_, "both");
+    ls->callback([this] {
+      out.what = volume_ls_command{all_ ? list_filter::all : deleted_ ? list_filter::deleted : list_filter::present};
+    });
+    add_volume(verb(volume, "show", "one volume", show_), show_.volume);
+    auto* create = verb(volume, "create", "make a volume and serve it", create_);
+    auto& wanted = create_.request;
+    add(create, "NAME", wanted.name, to_name, "its name", "")->required();
+    add(create, "SIZE,--size", wanted.size, to_size, "such as 8GiB; with --path: the size of what is there", "SIZE");
+    create->add_option("--description", wanted.description, "for people")->type_name("TEXT");
+    create->add_option("--path", wanted.external_path, "an existing block device or file to use")->type_name("PATH");
+    create->add_flag("--direct", direct_, "O_DIRECT instead of the page cache");
+    create->add_flag("--read-only", wanted.read_only, "no writes");
+    create->add_flag("--shared", wanted.shared, "several instances may write at once");
+    create->callback([this] {
+      if (create_.request.size.value == 0 && create_.request.external_path.empty())
+        throw CLI::ValidationError("volume create: SIZE is missing");
+      create_.request.cache = direct_ ? cache_mode::direct : cache_mode::buffered;
+      out.what = create_;
+    });
+    auto* resize = verb(volume, "resize", "grow; says which connections must reconnect to see it", resize_);
+    add_volume(resize, resize_.volume);
+    add(resize, "SIZE", resize_.size, to_size, "the new size", "")->required();
+    add_volume(verb(volume, "delete", "stop serving it; it can be undeleted for a while", delete_), delete_.volume);
+    auto* undelete = verb(volume, "undelete", "bring a deleted volume back", undelete_);
+    add_volume(undelete, undelete_.volume);
+    add(undelete, "--as", undelete_.new_name, to_name, "under this name", "NAME");
+    auto* purge = volume->add_subcommand("purge", "remove a deleted volume's data for good, now");
+    add_volume(purge, purge_.volume);
+    purge->add_flag("--yes", yes_, "really: nothing brings it back")->required();
+    purge->callback([this] { out.what = purge_; });
+    auto* rename = verb(volume, "rename", "give it another name", rename_);
+    add_volume(rename, rename_.volume);
+    add(rename, "NAME", rename_.new_name, to_name, "the new name", "")->required();
+    auto* describe = verb(volume, "describe", "say what it is for; clients can see it", describe_);
+    add_volume(describe, describe_.volume);
+    describe->add_option("TEXT", describe_.description, "empty: nothing")->required()->type_name("");
+    auto* access = verb(volume, "read-only", "on: writes fail from now on; off: they work again", access_);
+    add_volume(access, access_.volume);
+    add(access, "on|off", access_.access, parse_read_only, "", "")->required();
+    add_volume(verb(volume, "who", "who is connected", who_), who_.volume);
+    auto* fence = verb(volume, "fence", "end connections and drain their I/O", fence_);
+    add_volume(fence, fence_.volume);
+    add(
+        fence, "--instance", fence_.instance, [](const std::string& text) { return parse_instance_id(text); },
+        "only this instance's", "ID");
+    add_volume(verb(volume, "clear", "accept what a failed fsync may have lost: writes work again", clear_),
+               clear_.volume);
+  }
+
+  void add_ask() {
+    auto* ask = app.add_subcommand("ask", "send a message in words to an actor (`ask ACTOR help` lists its words)");
+    ask->add_option("ACTOR", ask_.actor, "as `actors` lists it")->required()->type_name("");
+    ask->add_option("MESSAGE", ask_words_)->required()->type_name("");
+    ask->callback([this] {
+      ask_.message = rejoin(ask_words_);
+      out.what = ask_;
+    });
+  }
+
+  void add_forecast() {
+    auto* forecast = app.add_subcommand("forecast", "what load is expected, how sure that is, when it will be quiet");
+    auto& r = forecast_.request;
+    forecast->add_option("VOLUME", forecast_volume_, "its name or uuid")->type_name("");
+    add(
+        forecast, "--instance", forecast_instance_, [](const std::string& text) { return parse_instance_id(text); },
+        "the load of one instance instead", "ID");
+    forecast->add_flag("--node", forecast_node_, "the load of the whole node instead");
+    add(forecast, "--load,--quantity", r.load, parse_load_kind,
+        "requests (default), bytes, reads, writes, read-bytes or write-bytes", "WHAT");
+    forecast->callback([this] {
+      const bool instance = !forecast_instance_.value.empty();
+      if ((forecast_volume_.empty() ? 0 : 1) + (instance ? 1 : 0) + (forecast_node_ ? 1 : 0) != 1)
+        throw CLI::ValidationError("forecast: one of VOLUME, --instance and --node");
+      auto& request = forecast_.request;
+      request.kind = instance ? subject_kind::instance : forecast_node_ ? subject_kind::node : subject_kind::volume;
+      request.subject = instance ? forecast_instance_.value : forecast_volume_;
+      out.what = forecast_;
+    });
+  }
+
+  void add_instance_verbs(CLI::App* instance) {
+    instance->require_subcommand(1);
+    verb<instance_ls_command>(instance, "ls", "all instances, with their load");
+    const auto add_id = [](CLI::App* app, instance_id& id) {
+      app->add_option("INSTANCE", id.value, "its id, as `instance ls` shows it")->required()->type_name("");
+    };
+    add_id(verb(instance, "show", "which chunks one touches, its load now and ahead", instance_show_),
+           instance_show_.instance);
+    auto* set = instance->add_subcommand("set", "say what an instance is; goes over the configuration's words");
+    auto& change = instance_set_.change;
+    add_id(set, instance_set_.instance);
+    const auto text = [](perhaps<std::string>& into) {
+      return [&into](const std::string& value) { into = {true, value}; };
+    };
+    const auto duration = [](const std::string& value) -> result<perhaps<std::int64_t>> {
+      const auto parsed = parse_duration(value);
+      if (!parsed)
+        return tl::unexpected(parsed.error());
+      return perhaps<std::int64_t>{true, parsed->count()};
+    };
+    set->add_option_function<std::string>("--application", text(change.application), "such as postgresql")
+        ->type_name("TEXT");
+    set->add_option_function<std::string>("--host", text(change.host), "where it runs")->type_name("TEXT");
+    add(set, "--criticality", change.level, parse_criticality, "low, normal or high: whose forecasts come first",
+        "LEVEL");
+    add(set, "--read-p99", change.read_p99_us, duration, "SLA: 99% of its reads take at most this", "DURATION");
+    add(set, "--rpo", change.rpo_us, duration, "SLA: at most so much of its past may be lost", "DURATION");
+    set->add_flag("--reset", change.reset, "forget what was set before; alone: back to the configuration");
+    set->callback([this] {
+      if (instance_set_.change == instance_change{})
+        throw CLI::ValidationError("instance set: nothing to set; --help lists what can be said");
+      out.what = instance_set_;
+    });
+  }
+
+  void add_heat() {
+    auto* heat = verb(&app, "heat", "which chunks are hot and when, who touches them, what will be hot next", heat_);
+    add_volume(heat, heat_.volume);
+    add(heat, "--since", heat_.since, parse_some_duration, "how far back (as far as there is something)", "DURATION");
+    heat->add_option("--rows", heat_.rows, "of the picture (as the terminal)")
+        ->check(CLI::Range(1u, picture_rows_max))
+        ->type_name("N");
+    heat->add_option("--columns", heat_.columns, "of the picture (as the terminal)")
+        ->check(CLI::Range(1u, picture_columns_max))
+        ->type_name("N");
+    heat->add_option("--hottest", heat_.hottest, "chunks to name (8)")
+        ->check(CLI::Range(0u, hottest_chunks_max))
+        ->type_name("N");
+  }
+
+  void add_record() {
+    auto* record = verb(&app, "record", "write a volume's requests as a trace until Ctrl-C", record_);
+    add_volume(record, record_.volume);
+    record->add_option("-o,--output", record_.output, "the trace: .csv, .csv.gz or .csv.zst")
+        ->required()
+        ->type_name("FILE");
+    add(record, "--duration", record_.duration, parse_some_duration, "stop by itself", "DURATION");
+  }
+
+  void add_replay() {
+    auto* replay = app.add_subcommand("replay", "reissue a trace against an NBD export");
+    auto& r = replay_;
+    replay->add_option("TRACE", r.trace, "time_us,volume,op,offset_bytes,length_bytes; plain, .gz or .zst")
+        ->required()
+        ->type_name("");
+    auto* uri =
+        replay->add_option("--uri", r.uri, "the export, such as nbd+unix:///db?socket=nbd.sock")->type_name("URI");
+    replay->add_option("--to", r.to, "a volume of the node instead (default: named like the trace's)")
+        ->excludes(uri)
+        ->type_name("VOLUME");
+    auto* only = replay->add_option("--volume", r.volume, "only this volume's records")->type_name("NAME");
+    replay->add_flag("--all-volumes", r.all_volumes, "the records of all volumes, on one export")->excludes(only);
+    add(replay, "--speed", r.speed, parse_speed, "1: as recorded (default); 10: ten times as fast; max", "X|max");
+    replay->add_option("--depth", r.depth, "requests in flight at most (32)")
+        ->type_name("N")
+        ->check(CLI::Range(1u, replay_depth_max).description(""));
+    replay->add_option("--connections", r.connections, "spread over this many (1)")
+        ->type_name("N")
+        ->check(CLI::Range(1u, replay_connections_max).description(""));
+    auto* wrap = replay->add_flag("--wrap", wrap_, "offsets beyond the export: modulo its size");
+    replay->add_flag("--scale", scale_, "offsets beyond the export: shrink all in proportion")->excludes(wrap);
+    auto* verify =
+        replay->add_flag("--verify", r.verify, "check every read, and at the end everything, against what it wrote");
+    replay->add_flag("--reads-only", r.reads_only, "leave out what changes data")->excludes(verify);
+    add(
+        replay, "--limit", r.limit,
+        [](const std::string& text) -> result<std::optional<std::uint64_t>> {
+          std::uint64_t n = 0;
+          const auto end = std::from_chars(text.data(), text.data() + text.size(), n);
+          if (end.ec != std::errc{} || end.ptr != text.data() + text.size() || n == 0)
+            return fail(errc::invalid_argument, "expected a number from 1 up");
+          return std::optional(n);
+        },
+        "only the first N records", "N");
+    add(replay, "--duration", r.duration, parse_some_duration, "stop after this time", "DURATION");
+    replay->callback([this] {
+      replay_.beyond = wrap_ ? beyond_policy::wrap : scale_ ? beyond_policy::scale : beyond_policy::refuse;
+      out.what = replay_;
+    });
+  }
+
+  CLI::App app;
+  invocation out;
+
+private:
+  check_command check_;
+  top_command top_;
+  ask_command ask_;
+  volume_show_command show_;
+  volume_create_command create_;
+  volume_resize_command resize_;
+  volume_delete_command delete_;
+  volume_undelete_command undelete_;
+  volume_purge_command purge_;
+  volume_rename_command rename_;
+  volume_describe_command describe_;
+  volume_access_command access_;
+  volume_who_command who_;
+  volume_fence_command fence_;
+  volume_clear_command clear_;
+  event_grammar event_;
+  forecast_command forecast_;
+  std::string forecast_volume_;
+  instance_id forecast_instance_;
+  bool forecast_node_ = false;
+  heat_command heat_;
+  instance_show_command instance_show_;
+  instance_set_command instance_set_;
+  record_command record_;
+  replay_command replay_;
+  simulate_command simulate_;
+  history_import_command history_import_;
+  std::vector<std::string> ask_words_;
+  bool reference_ = false, schema_ = false, deleted_ = false, all_ = false, direct_ = false, yes_ = false;
+  bool wrap_ = false, scale_ = false;
+};
+
+// CLI11 says no more than that a command is missing; people mistype, so name the nearest one.
+std::optional<std::string> unknown_verb(std::span<const std::string> words) {
+  std::span<const std::string_view> known = verbs;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == "--config" || words[i] == "--data-dir")
+      ++i;
+    else if (words[i].starts_with("-"))
+      continue;
+    else if (std::find(known.begin(), known.end(), words[i]) == known.end() || words[i] == "quit") {
+      const auto meant = words[i] == "quit" ? std::string_view() : nearest(words[i], known);
+      return fmt::format("there is no command {}{}", quote(words[i]),
+                         meant.empty() ? "; --help lists them" : fmt::format("; did you mean {}?", meant));
+    } else if (known.data() == verbs && !words_after(words[i]).empty()) {
+      known = words_after(words[i]);
+    } else {
+      return std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
+} // namespace
+
+std::variant<invocation, parse_stop> parse_command(std::span<const std::string> words, parse_place place) {
+  if (!words.empty() && words[0] == "help") {
+    std::vector<std::string> asked(words.begin() + 1, words.end());
+    asked.emplace_back("--help");
+    return parse_command(asked, place);
+  }
+  const std::string_view who = place == parse_place::shell ? "" : "gnomon: ";
+  if (const auto problem = unknown_verb(words))
+    return parse_stop{2, fmt::format("{}{}\n", who, *problem)};
+  grammar g(place);
+  try {
+    g.app.parse(std::vector<std::string>(words.rbegin(), words.rend())); // CLI11 takes them last first
+  } catch (const CLI::ParseError& stop) {
+    std::ostringstream text, problem;
+    const bool is_help = g.app.exit(stop, text, problem) == 0;
+    if (is_help)
+      return parse_stop{0, text.str()};
+    return parse_stop{2, fmt::format("{}{}\n", who, stop.what())};
+  } catch (const std::exception& broken) {
+    return parse_stop{2, fmt::format("{}{}\n", who, broken.what())};
+  }
+  return std::move(g.out);
+}
+
+result<std::optional<double>> parse_speed(std::string_view text) {
+  if (text == "max")
+    return std::optional<double>{};
+  double value = 0;
+  const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (end.ec != std::errc{} || end.ptr != text.data() + text.size() || !(value > 0) || value > 1e6)
+    return fail(errc::invalid_argument, "expected max or a number above 0 and up to 1000000, such as 1, 0.5 or 10");
+  return std::optional(value);
+}
+
+result<std::vector<std::string>> split_words(std::string_view line) {
+  std::vector<std::string> words;
+  bool in_word = false;
+  char quotation = 0;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    const bool space = c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    if (quotation == 0 && !in_word && c == '#')
+      break;
+    if (quotation == 0 && space) {
+      in_word = false;
+      continue;
+    }
+    if (!in_word)
+      words.emplace_back();
+    in_word = true;
+    if (c == quotation)
+      quotation = 0;
+    else if (quotation == 0 && (c == '"' || c == '\''))
+      quotation = c;
+    else if (c == '\\' && quotation != '\'' && i + 1 < line.size())
+      words.back() += line[++i];
+    else
+      words.back() += c;
+  }
+  if (quotation != 0)
+    return fail(errc::invalid_argument, fmt::format("the quotation that begins with {} has no end", quotation));
+  return words;
+}
+
+std::span<const std::string_view> verb_words() { return verbs; }
+std::span<const std::string_view> words_after(std::string_view verb) {
+  if (verb == "volume")
+    return volume_verbs;
+  if (verb == "instance")
+    return instance_verbs;
+  if (verb == "event")
+    return event_verbs;
+  if (verb == "history")
+    return history_verbs;
+  return {};
+}
+
+} // namespace gnomon::actors::cli

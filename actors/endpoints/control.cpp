@@ -1,0 +1,238 @@
+#include "actors/endpoints/control.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <fmt/format.h>
+
+#include "actors/endpoints/control_socket.hpp"
+#include "actors/protocol/error_message.hpp"
+#include "actors/runtime/ask.hpp"
+#include "actors/runtime/supervisor.hpp"
+#include "actors/telemetry/health.hpp"
+#include "actors/volumes/views.hpp"
+#include "config/log.hpp"
+#include "config/text.hpp"
+#include "store/meta/catalogue.hpp"
+
+namespace gnomon::actors {
+namespace {
+constexpr ask_verb control_verbs[] = {{"problems", "what is wrong with the node"}};
+
+error being_restarted(std::string_view actor) {
+  return {errc::unavailable, fmt::format("actor {} is being restarted; try again", actor), 0};
+}
+} // namespace
+
+template <class Handle, class Reply, class... Ts>
+caf::result<Reply> control_state::pass_on(const char* to, const Ts&... message) {
+  const auto handle = node->tree.template find_as<Handle>(to);
+  if (!handle)
+    return to_caf(being_restarted(to));
+  return self->delegate(handle, message...);
+}
+
+// Asks every actor at once; who does not answer in time is listed as such.
+caf::result<std::vector<actor_info>> control_state::list_actors() {
+  struct listing {
+    std::vector<actor_info> actors;
+    std::size_t left = 0;
+    caf::typed_response_promise<std::vector<actor_info>> promise;
+    void one_done() {
+      if (--left == 0)
+        promise.deliver(std::move(actors));
+    }
+  };
+  auto all = std::make_shared<listing>();
+  all->actors = node->tree.list();
+  all->promise = self->make_response_promise<std::vector<actor_info>>();
+  all->left = all->actors.size() + 1; // one for this loop, so that nobody finishes before it
+  for (std::size_t i = 0; i < all->actors.size(); ++i) {
+    const auto handle = node->tree.find_as<supervised_actor>(all->actors[i].name);
+    if (!handle) {
+      --all->left;
+      continue;
+    }
+    self->request(handle, timeout::report, atom::report_v)
+        .then(
+            [all, i](const actor_report& report) {
+              all->actors[i].answered = true;
+              all->actors[i].report = report;
+              all->one_done();
+            },
+            [all](const caf::error&) { all->one_done(); });
+  }
+  all->one_done();
+  return caf::delegated<std::vector<actor_info>>{};
+}
+
+caf::result<std::string> control_state::kill(const std::string& actor) {
+  const auto handle = node->tree.find(actor);
+  if (!handle)
+    return to_caf(being_restarted(actor));
+  log::warning("actor {} is killed by an operator", actor);
+  caf::anon_send_exit(handle, caf::exit_reason::kill);
+  return fmt::format("killed {} (id {})", actor, handle.id());
+}
+
+caf::result<std::string> control_state::revive(const std::string& actor) {
+  if (const auto revived = node->tree.revive(actor); !revived)
+    return to_caf(revived.error());
+  tell_supervisor(node->tree, node->tree.parent_of(actor));
+  return fmt::format("{} gets another chance", actor);
+}
+
+caf::result<std::string> control_state::ask(const std::string& actor, const std::string& message) {
+  if (!node->tree.contains(actor))
+    return to_caf({errc::not_found, fmt::format("there is no actor {}; `gnomon actors` lists them", actor), 0});
+  const auto parsed = parse_asked(message);
+  if (!parsed)
+    return to_caf(parsed.error());
+  if (parsed->verb == "kill")
+    return kill(actor);
+  if (parsed->verb == "revive")
+    return revive(actor);
+  const auto handle = node->tree.find_as<supervised_actor>(actor);
+  if (!handle)
+    return to_caf(being_restarted(actor));
+  if (parsed->verb == "report") {
+    auto promise = self->make_response_promise<std::string>();
+    self->request(handle, timeout::report, atom::report_v)
+        .then(
+            [promise](const actor_report& report) mutable {
+              promise.deliver(fmt::format("{} messages wait {}", report.mailbox, report.activity));
+            },
+            [promise](caf::error& why) mutable { promise.deliver(std::move(why)); });
+    return caf::delegated<std::string>{};
+  }
+  return self->delegate(handle, atom::ask_v, message);
+}
+
+caf::actor spawn_control(caf::actor_system& system, node_context* node) {
+  return caf::actor_cast<caf::actor>(system.spawn(control, node));
+}
+
+control_actor::behavior_type control(control_actor::stateful_pointer<control_state> self, node_context* node) {
+  auto* state = &self->state;
+  state->node = node;
+  if (node->door != nullptr)
+    node->door->publish(self);
+  return {
+      [self](atom::report) {
+        return actor_report{self->mailbox().size(), {}};
+      },
+      [state](atom::ask, const std::string& message) -> caf::result<std::string> {
+        const auto parsed = parse_asked(message);
+        if (!parsed)
+          return to_caf(parsed.error());
+        if (parsed->verb == "help")
+          return help_text(control_verbs);
+        if (parsed->verb != "problems")
+          return to_caf(unknown_verb(*parsed, control_verbs).value());
+        const auto problems = health_problems(*state->node);
+        return problems.empty() ? std::string("none") : fmt::format("{}", fmt::join(problems, "\n"));
+      },
+      [state](atom::status) { return status_of(*state->node); },
+      [state](atom::actors) { return state->list_actors(); },
+      [state](atom::ask, const std::string& actor, const std::string& message) { return state->ask(actor, message); },
+      [state](atom::top a) { return state->pass_on<telemetry_actor, telemetry_snapshot>(telemetry_name, a); },
+      [state](atom::list a, list_filter filter) {
+        return state->pass_on<registry_actor, std::vector<volume_summary>>(registry_name, a, filter);
+      },
+      [state](atom::show a, const volume_ref& ref) {
+        return state->pass_on<registry_actor, volume_details>(registry_name, a, ref);
+      },
+      [state](atom::create a, const volume_request& request) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, request);
+      },
+      [state](atom::resize a, const volume_ref& ref, byte_count size) {
+        return state->pass_on<registry_actor, resize_report>(registry_name, a, ref, size);
+      },
+      [state](atom::erase a, const volume_ref& ref) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref);
+      },
+      [state](atom::undelete a, const volume_ref& ref, const volume_name& n) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, n);
+      },
+      [state](atom::purge a, const volume_ref& ref) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref);
+      },
+      [state](atom::rename a, const volume_ref& ref, const volume_name& n) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, n);
+      },
+      [state](atom::describe a, const volume_ref& ref, const std::string& text) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, text);
+      },
+      [state](atom::access a, const volume_ref& ref, volume_access access) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, access);
+      },
+      [state](atom::who a, const volume_ref& ref) {
+        return state->pass_on<registry_actor, std::vector<connection_info>>(registry_name, a, ref);
+      },
+      [state](atom::fence a, const volume_ref& ref, const instance_id& instance) {
+        return state->pass_on<registry_actor, std::vector<connection_info>>(registry_name, a, ref, instance);
+      },
+      [state](atom::clear a, const volume_ref& ref) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref);
+      },
+      [state](atom::record a, const volume_ref& ref) {
+        return state->pass_on<recorder_actor, recording_started>(recorder_name, a, ref);
+      },
+      [state](atom::next a, recording_number number) {
+        return state->pass_on<recorder_actor, record_batch>(recorder_name, a, number);
+      },
+      [state](atom::stop a, recording_number number) {
+        return state->pass_on<recorder_actor, record_batch>(recorder_name, a, number);
+      },
+      [state](atom::heat a, const volume_ref& ref, const heat_request& request) -> caf::result<heat_view> {
+        const auto record = resolve(*state->node->catalogue, ref);
+        if (!record)
+          return to_caf(record.error());
+        return state->pass_on<pattern_actor, heat_view>(pattern_actor_name(record->name).c_str(), a, request);
+      },
+      [state](atom::add a, const event_batch& batch) {
+        return state->pass_on<calendar_actor, events_added>(calendar_name, a, batch, event_source::cli);
+      },
+      [state](atom::list a, const event_query& query) {
+        return state->pass_on<calendar_actor, event_page>(calendar_name, a, query);
+      },
+      [state](atom::remove a, event_id id) {
+        return state->pass_on<calendar_actor, event_info>(calendar_name, a, id);
+      },
+      [state](atom::forecast a, const forecast_request& request) -> caf::result<forecast_view> {
+        if (request.kind != subject_kind::volume)
+          return state->pass_on<forecaster_actor, forecast_view>(node_forecaster_name, a, request);
+        const auto record = resolve(*state->node->catalogue, {request.subject});
+        if (!record)
+          return to_caf(record.error());
+        return state->pass_on<forecaster_actor, forecast_view>(forecaster_actor_name(record->name).c_str(), a,
+                                                               request);
+      },
+      [state](atom::profiles a) {
+        return state->pass_on<roster_actor, std::vector<instance_summary>>(roster_name, a);
+      },
+      [state](atom::profile a, const instance_id& id) -> caf::result<instance_details> {
+        const auto name = instance_actor_name(id);
+        if (!state->node->tree.contains(name))
+          return to_caf(
+              {errc::not_found, "there is no instance " + quote(id.value) + "; `instance ls` lists them", 0});
+        return state->pass_on<instance_actor, instance_details>(name.c_str(), a);
+      },
+      [state](atom::describe a, const instance_id& id, const instance_change& change) {
+        return state->pass_on<roster_actor, instance_summary>(roster_name, a, id, change);
+      },
+      [state](atom::take_in a, const volume_ref& ref) {
+        return state->pass_on<importer_actor, import_terms>(importer_name, a, ref);
+      },
+      [state](atom::take_in a, const volume_ref& ref, const import_note& note) {
+        return state->pass_on<importer_actor, import_receipt>(importer_name, a, ref, note);
+      },
+      [state](atom::take_in a, const volume_ref& ref, const history_rows& rows) {
+        return state->pass_on<importer_actor, import_receipt>(importer_name, a, ref, rows);
+      },
+  };
+}
+
+} // namespace gnomon::actors

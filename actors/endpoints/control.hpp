@@ -1,0 +1,29 @@
+// The control actor: what the local door publishes. It owns nothing but requests it has passed on for `ask` and
+// `actors`; everything else is delegated to the actor that owns the answer, found by name in the supervision tree.
+#pragma once
+
+#include "actors/protocol/protocol.hpp"
+#include "actors/runtime/node_context.hpp"
+
+namespace gnomon::actors {
+
+struct control_state {
+  explicit control_state(control_actor::pointer self) : self(self) {}
+
+  caf::result<std::vector<actor_info>> list_actors();
+  caf::result<std::string> ask(const std::string& actor, const std::string& message);
+  caf::result<std::string> kill(const std::string& actor);
+  caf::result<std::string> revive(const std::string& actor);
+  // Hands the request to the named actor, whose reply goes straight to the requester. unavailable.
+  template <class Handle, class Reply, class... Ts>
+  caf::result<Reply> pass_on(const char* to, const Ts&... message);
+
+  control_actor::pointer self;
+  node_context* node = nullptr;
+  const char* name = "control";
+};
+
+caf::actor spawn_control(caf::actor_system& system, node_context* node);
+control_actor::behavior_type control(control_actor::stateful_pointer<control_state> self, node_context* node);
+
+} // namespace gnomon::actors

@@ -1,0 +1,162 @@
+#include "actors/learning/observer.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <fmt/format.h>
+
+#include "actors/protocol/error_message.hpp"
+#include "actors/runtime/ask.hpp"
+#include "config/log.hpp"
+#include "store/history/history.hpp"
+#include "store/meta/catalogue.hpp"
+
+namespace gnomon::actors {
+namespace {
+constexpr ask_verb observer_verbs[] = {{"seen", "what was observed since this actor started"}};
+}
+
+void observer_state::start(node_context* n) {
+  node = n;
+  tick();
+}
+
+void observer_state::tick() {
+  self->delayed_send(self, observe_every, atom::tick_v);
+  {
+    std::lock_guard lock(arrived->mutex);
+    if (arrived->under_way)
+      return; // a slow collection: the next one brings it all
+    arrived->under_way = true;
+  }
+  node->engine->collect_observations([to = self->address(), box = arrived](std::vector<io::observation> seen) {
+    {
+      std::lock_guard lock(box->mutex);
+      box->under_way = false;
+      box->seen.insert(box->seen.end(), std::make_move_iterator(seen.begin()), std::make_move_iterator(seen.end()));
+    }
+    if (const auto strong = caf::actor_cast<observer_actor>(to))
+      caf::anon_send(strong, atom::drain_v);
+  });
+}
+
+void observer_state::hand_out(volume_uuid volume, observed second) {
+  const auto record = node->catalogue->find(volume);
+  const auto pattern = record ? node->tree.find_as<pattern_actor>(pattern_actor_name(record->name)) : pattern_actor{};
+  if (!pattern) {
+    rows_homeless += second.rows.size();
+    node->observed.lost += second.rows.size();
+    return;
+  }
+  caf::anon_send(pattern, atom::observe_v, std::move(second));
+}
+
+void observer_state::time_instances(double now_seconds, const observed& second) {
+  for (const auto& row : second.rows) {
+    if (row.whole_volume)
+      continue;
+    auto known = latencies.find(row.instance);
+    if (known == latencies.end() && latencies.size() < instances_timed_max)
+      known = latencies.try_emplace(row.instance).first;
+    if (known != latencies.end())
+      known->second.add(now_seconds, row);
+  }
+}
+
+void observer_state::publish_latencies(double now_seconds) {
+  std::erase_if(latencies, [&](const auto& known) { return known.second.forgotten(now_seconds); });
+  std::unordered_map<instance_id, recent_latency> out;
+  for (const auto& [instance, tally] : latencies)
+    out.emplace(instance, tally.at(now_seconds));
+  node->set_latencies(std::move(out));
+}
+
+void observer_state::drain() {
+  std::vector<io::observation> seen;
+  {
+    std::lock_guard lock(arrived->mutex);
+    seen.swap(arrived->seen);
+  }
+  const auto now = node->clock->boot_now();
+  const auto time_us = to_microseconds(node->clock->wall_now());
+  const double now_seconds = std::chrono::duration<double>(now.time_since_epoch()).count();
+  std::unordered_map<volume_uuid, observed> by_volume;
+  for (auto& one : seen) {
+    auto& second = by_volume[one.volume];
+    if (second.rows.size() >= observed_rows_max) {
+      ++node->observed.lost;
+      continue;
+    }
+    second.rows.push_back({one.chunk, one.whole_volume, std::move(one.instance), one.reads, one.writes,
+                           one.sequential, one.read_bytes, one.write_bytes, one.read_latency, one.write_latency});
+  }
+  ++seconds_seen;
+  rows_seen += seen.size();
+  ++node->observed.collections;
+  node->observed.rows += seen.size();
+  for (auto& [volume, second] : by_volume) {
+    second.time_us = time_us;
+    time_instances(now_seconds, second);
+    touched[volume] = now;
+    hand_out(volume, std::move(second));
+  }
+  const bool slots = now >= next_slot_check, forecasts = now >= next_forecast_check;
+  if (slots) {
+    next_slot_check = now + slot_check_every;
+    publish_latencies(now_seconds);
+  }
+  if (forecasts)
+    next_forecast_check = now + forecast_check_every;
+  if (slots || forecasts)
+    for (auto at = touched.begin(); at != touched.end();) {
+      if (const auto record = node->catalogue->find(at->first)) {
+        if (const auto pattern = node->tree.find_as<pattern_actor>(pattern_actor_name(record->name));
+            slots && pattern)
+          caf::anon_send(pattern, atom::tick_v);
+        if (const auto forecaster = node->tree.find_as<forecaster_actor>(forecaster_actor_name(record->name));
+            forecasts && forecaster)
+          caf::anon_send(forecaster, atom::tick_v);
+      }
+      at = now - at->second > touched_for ? touched.erase(at) : std::next(at);
+    }
+  if (now >= next_maintenance && node->history != nullptr) {
+    next_maintenance = now + maintain_every;
+    node->history->maintain([](result<void> done) {
+      if (!done && done.error().code != errc::shutting_down)
+        log::warning("history: {}", done.error().to_string());
+    });
+  }
+}
+
+caf::result<std::string> observer_state::ask(const std::string& message) const {
+  const auto parsed = parse_asked(message);
+  if (!parsed)
+    return to_caf(parsed.error());
+  if (parsed->verb == "help")
+    return help_text(observer_verbs);
+  if (parsed->verb != "seen")
+    return to_caf(unknown_verb(*parsed, observer_verbs).value());
+  return fmt::format("{} collections, {} rows, {} of volumes without a pattern actor; {} volumes touched lately",
+                     seconds_seen, rows_seen, rows_homeless, touched.size());
+}
+
+caf::actor spawn_observer(caf::actor_system& system, node_context* node) {
+  return caf::actor_cast<caf::actor>(system.spawn(observer, node));
+}
+
+observer_actor::behavior_type observer(observer_actor::stateful_pointer<observer_state> self, node_context* node) {
+  auto* state = &self->state;
+  state->start(node);
+  return {
+      [state](atom::report) {
+        return actor_report{state->self->mailbox().size(), fmt::format("{} volumes touched", state->touched.size())};
+      },
+      [state](atom::ask, const std::string& message) { return state->ask(message); },
+      [state](atom::tick) { state->tick(); },
+      [state](atom::drain) { state->drain(); },
+  };
+}
+
+} // namespace gnomon::actors

@@ -1,0 +1,225 @@
+#include "actors/node/daemon.hpp"
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "actors/node/node.hpp"
+#include "actors/node/service_manager.hpp"
+#include "config/log.hpp"
+#include "config/settings/load.hpp"
+
+namespace gnomon::actors {
+namespace {
+
+log::level level_from(std::string_view text) {
+  if (text == "debug")
+    return log::level::debug;
+  if (text == "warning")
+    return log::level::warning;
+  if (text == "error")
+    return log::level::error;
+  return log::level::info;
+}
+
+std::atomic<int> signal_pipe{-1}; // write end; the process has one daemon
+
+// Async-signal-safe. May run in any thread: a library's own, started before main(), does not have them blocked.
+void note_signal(int number) {
+  const int before = errno;
+  const auto letter = static_cast<unsigned char>(number);
+  (void)!::write(signal_pipe, &letter, 1);
+  errno = before;
+}
+
+// Signals and wake-ups as descriptors to poll. Blocks the signals in this and all later threads, except while it
+// waits.
+class attention {
+public:
+  attention() {
+    ::signal(SIGPIPE, SIG_IGN); // a client or log reader that went away is an error code, not an end
+    wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (::pipe2(signals_.data(), O_CLOEXEC | O_NONBLOCK) != 0)
+      return;
+    signal_pipe = signals_[1];
+    sigset_t wanted;
+    sigemptyset(&wanted);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP})
+      sigaddset(&wanted, number);
+    ::pthread_sigmask(SIG_BLOCK, &wanted, &while_waiting_);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+      sigdelset(&while_waiting_, number);
+      struct sigaction action {};
+      action.sa_handler = note_signal;
+      action.sa_flags = SA_RESTART;
+      ::sigaction(number, &action, nullptr);
+    }
+  }
+  ~attention() {
+    for (const int number : {SIGTERM, SIGINT, SIGHUP})
+      ::signal(number, SIG_IGN); // the end has begun
+    signal_pipe = -1;
+    for (const int fd : signals_)
+      ::close(fd);
+    ::close(wake_);
+  }
+  attention(const attention&) = delete;
+  bool ok() const { return signals_[0] >= 0 && wake_ >= 0; }
+
+  // Any thread.
+  void wake() const {
+    const std::uint64_t one = 1;
+    (void)!::write(wake_, &one, sizeof one);
+  }
+  // Waits; returns the number of a signal that came, or 0.
+  int wait(std::optional<std::chrono::milliseconds> at_most) const {
+    std::array<pollfd, 2> fds{pollfd{signals_[0], POLLIN, 0}, pollfd{wake_, POLLIN, 0}};
+    timespec limit{};
+    if (at_most) {
+      const auto milliseconds = at_most->count() + 1; // not a moment too early
+      limit = {milliseconds / 1000, milliseconds % 1000 * 1'000'000};
+    }
+    ::ppoll(fds.data(), fds.size(), at_most ? &limit : nullptr, &while_waiting_);
+    std::uint64_t count = 0;
+    (void)!::read(wake_, &count, sizeof count);
+    unsigned char number = 0;
+    return ::read(signals_[0], &number, 1) == 1 ? number : 0;
+  }
+
+private:
+  std::array<int, 2> signals_{-1, -1};
+  int wake_ = -1;
+  sigset_t while_waiting_{};
+};
+
+// Thousands of connections and volumes need descriptors; the default soft limit of 1,024 is meant for select(2).
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    log::warning("RLIMIT_NOFILE cannot be raised to {}", limit.rlim_max);
+}
+
+// nullopt: said on standard error why not.
+std::optional<settings> load(const std::string& path, int& exit_code) {
+  const auto parsed = load_settings(path);
+  if (!parsed) {
+    std::cerr << "gnomond: " << path << ": " << parsed.error().to_string() << std::endl;
+    exit_code = exit_failed;
+    return std::nullopt;
+  }
+  if (!parsed->ok()) {
+    std::cerr << "gnomond: " << path << " is refused:\n" << parsed->to_string() << std::endl;
+    exit_code = exit_usage;
+    return std::nullopt;
+  }
+  return parsed->value;
+}
+
+void reload(node& running, const std::string& path) {
+  notify_service_manager("RELOADING=1");
+  const auto parsed = load_settings(path);
+  if (!parsed)
+    log::error("config {}: {}; nothing is changed", path, parsed.error().to_string());
+  else if (!parsed->ok())
+    log::error("config {} is refused, nothing is changed:\n{}", path, parsed->to_string());
+  else if (const auto applied = running.reload(parsed->value); !applied)
+    log::error("config {}: {}", path, applied.error().to_string());
+  notify_service_manager("READY=1");
+}
+
+// Until a signal or `closed` says that it is over.
+void serve(node& running, const attention& attend, const std::string& config_path, const std::atomic<bool>& closed) {
+  while (!closed) {
+    const auto next = running.attend();
+    switch (attend.wait(next)) {
+    case SIGHUP:
+      reload(running, config_path);
+      break;
+    case SIGTERM:
+    case SIGINT:
+      return;
+    default:
+      break;
+    }
+  }
+}
+
+} // namespace
+
+int check_config(const std::string& path) {
+  int code = exit_done;
+  (void)load(path, code);
+  return code;
+}
+
+int run_daemon(const daemon_options& options) {
+  const attention attend;
+  if (!attend.ok()) {
+    std::cerr << "gnomond: pipe or eventfd: no descriptors left" << std::endl;
+    return exit_failed;
+  }
+  int code = exit_done;
+  auto wanted = load(options.config_path, code);
+  if (!wanted)
+    return code;
+  log::start(level_from(wanted->log_level), wanted->node.value);
+  raise_descriptor_limit();
+
+  node_options how;
+  how.needs_attention = [&attend] { attend.wake(); };
+  if (options.nbd_stdio) {
+    how.outside = doors::closed;
+  } else {
+    auto passed = passed_sockets();
+    if (!passed) {
+      log::error("{}", passed.error().to_string());
+      return exit_failed;
+    }
+    how.passed_sockets = std::move(*passed);
+  }
+  auto running = node::start(std::move(*wanted), std::move(how));
+  if (!running) {
+    log::error("cannot start: {}", running.error().to_string());
+    return exit_failed;
+  }
+
+  std::atomic<bool> closed{false};
+  if (options.nbd_stdio) {
+    const auto served = (*running)->serve(STDIN_FILENO, STDOUT_FILENO, *options.nbd_stdio, [&] {
+      closed = true;
+      attend.wake();
+    });
+    if (!served) {
+      log::error("{}", served.error().to_string());
+      code = exit_failed;
+      closed = true;
+    }
+  } else {
+    const auto line = (*running)->ready_line() + "\n";
+    (void)!::write(STDOUT_FILENO, line.data(), line.size()); // a closed standard output is nobody's problem
+    notify_service_manager("READY=1\nSTATUS=" + (*running)->ready_line());
+  }
+  serve(**running, attend, options.config_path, closed);
+  notify_service_manager("STOPPING=1");
+  if (const auto stopped = (*running)->stop(); !stopped) {
+    code = exit_failed;
+    // What a hanging disk still owes must not meet freed memory.
+    if (stopped.error().code == errc::timed_out)
+      ::_exit(code);
+  }
+  return code;
+}
+
+} // namespace gnomon::actors

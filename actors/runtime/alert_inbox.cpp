@@ -1,0 +1,57 @@
+#include "actors/runtime/alert_inbox.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace gnomon::actors {
+
+void event_inbox::on_event(std::function<void()> wake) {
+  std::lock_guard lock(mutex_);
+  wake_ = std::move(wake);
+}
+
+void event_inbox::push(io::event event) {
+  std::function<void()> wake;
+  {
+    std::lock_guard lock(mutex_);
+    if (events_.size() >= inbox_events_max) {
+      ++dropped_;
+      if (event.what != io::event::kind::sync_failed)
+        return;
+      const auto victim = std::find_if(events_.begin(), events_.end(),
+                                       [](const auto& e) { return e.what != io::event::kind::sync_failed; });
+      if (victim != events_.end())
+        events_.erase(victim);
+    }
+    events_.push_back(std::move(event));
+    // Woken for each event, not only the first: a wake-up that met a dead actor must not be the last one.
+    wake = wake_;
+  }
+  if (wake)
+    wake();
+}
+
+std::optional<io::event> event_inbox::front() const {
+  std::lock_guard lock(mutex_);
+  if (events_.empty())
+    return std::nullopt;
+  return events_.front();
+}
+
+void event_inbox::pop() {
+  std::lock_guard lock(mutex_);
+  if (!events_.empty())
+    events_.pop_front();
+}
+
+std::uint64_t event_inbox::dropped() const {
+  std::lock_guard lock(mutex_);
+  return dropped_;
+}
+
+std::size_t event_inbox::size() const {
+  std::lock_guard lock(mutex_);
+  return events_.size();
+}
+
+} // namespace gnomon::actors

@@ -1,0 +1,177 @@
+// What the actors of one node share: the data plane, the catalogue, the supervision tree, the settings in force and
+// the node's own facts. Owned by the daemon and outlives every actor. Pointers are set before the first actor is
+// spawned and never change; the rest is guarded inside. Any thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "actors/protocol/learning_messages.hpp"
+#include "actors/protocol/volume_messages.hpp"
+#include "actors/runtime/alert_inbox.hpp"
+#include "actors/runtime/recordings.hpp"
+#include "actors/runtime/supervision_tree.hpp"
+#include "actors/runtime/volume_children.hpp"
+#include "config/clock.hpp"
+#include "config/event.hpp"
+#include "config/settings/settings.hpp"
+
+namespace gnomon::io {
+class engine;
+}
+namespace gnomon::store {
+class catalogue;
+class event_book;
+class history;
+class instance_book;
+} // namespace gnomon::store
+
+namespace gnomon::actors {
+
+class fit_pool;
+class local_door;
+
+// Names in the supervision tree.
+inline constexpr const char* registry_name = "registry";
+inline constexpr const char* telemetry_name = "telemetry";
+inline constexpr const char* events_name = "events";
+inline constexpr const char* recorder_name = "recorder";
+inline constexpr const char* control_name = "control";
+inline constexpr const char* calendar_name = "calendar";
+inline constexpr const char* observer_name = "observer";
+inline constexpr const char* importer_name = "importer";
+inline constexpr const char* patterns_name = "patterns";
+inline constexpr const char* forecasters_name = "forecasters";
+inline constexpr const char* node_forecaster_name = "forecaster/@node"; // no volume's name has an @
+inline constexpr const char* roster_name = "roster";
+inline constexpr const char* instances_name = "instances";
+inline std::string instance_actor_name(const instance_id& id) { return "instance/" + id.value; }
+inline constexpr const char* volume_kind = "volume";
+inline constexpr const char* pattern_kind = "pattern";
+inline constexpr const char* forecaster_kind = "forecaster";
+inline std::string pattern_actor_name(const volume_name& volume) { return volume_child_name(pattern_kind, volume); }
+inline std::string forecaster_actor_name(const volume_name& volume) {
+  return volume_child_name(forecaster_kind, volume);
+}
+inline std::string volume_actor_name(const volume_name& volume) { return volume_child_name(volume_kind, volume); }
+
+// Facts for `status`, /health and /metrics that are not anybody's state.
+struct node_facts {
+  node_name node;
+  std::string data_dir;
+  std::string previous_stop;
+  std::int64_t started_us = 0;
+  std::vector<std::string> nbd, cluster, admin;
+  std::vector<std::string> problems; // found at start, for the operator: shown by status and /health until restart
+};
+
+// What the observer has done since the node started, over all its incarnations; for /metrics.
+struct observation_totals {
+  std::atomic<std::uint64_t> collections{0}, rows{0};
+  std::atomic<std::uint64_t> lost{0}; // rows of volumes without a pattern actor, or beyond a second's limit
+};
+
+// How good the latest forecast of each volume's requests was on the volume's own past; for /metrics. Any thread.
+class forecast_board {
+public:
+  struct entry {
+    std::int64_t fitted_us = 0;
+    std::vector<horizon_score> horizons;
+  };
+  void put(volume_uuid volume, entry e) {
+    std::lock_guard lock(mutex_);
+    entries_[volume] = std::move(e);
+  }
+  void erase(volume_uuid volume) {
+    std::lock_guard lock(mutex_);
+    entries_.erase(volume);
+  }
+  std::unordered_map<volume_uuid, entry> all() const {
+    std::lock_guard lock(mutex_);
+    return entries_;
+  }
+
+private:
+  mutable std::mutex mutex_;
+  std::unordered_map<volume_uuid, entry> entries_;
+};
+
+class node_context {
+public:
+  explicit node_context(const clock_source& clock = system_clock_source())
+      : clock(&clock), tree(clock), recordings(clock) {}
+
+  io::engine* engine = nullptr;
+  store::catalogue* catalogue = nullptr;
+  store::event_book* event_book = nullptr;
+  store::history* history = nullptr; // none: it could not be opened; nothing is learned, everything else works
+  store::instance_book* instances = nullptr; // none: it could not be opened
+  fit_pool* fits = nullptr;
+  local_door* door = nullptr; // none: no control socket (--nbd-stdio, tests)
+  const clock_source* clock;
+  supervision_tree tree;
+  volume_child_table volume_children;
+  event_inbox inbox;
+  recording_table recordings;
+  observation_totals observed;
+  forecast_board forecasts;
+  std::atomic<node_state> state{node_state::starting};
+
+  std::shared_ptr<const settings> current_settings() const { return locked(settings_); }
+  void set_settings(settings s) {
+    auto names = std::make_shared<std::unordered_set<volume_name>>();
+    for (const auto& volume : s.volumes)
+      names->insert(volume.name);
+    assign(configured_, std::shared_ptr<const std::unordered_set<volume_name>>(std::move(names)));
+    assign(settings_, std::make_shared<const settings>(std::move(s)));
+  }
+  // Names of the volumes that stand in the config.
+  std::shared_ptr<const std::unordered_set<volume_name>> configured() const { return locked(configured_); }
+  // The latest rates; null before the first interval has passed.
+  std::shared_ptr<const telemetry_snapshot> rates() const { return locked(rates_); }
+  void set_rates(telemetry_snapshot s) { assign(rates_, std::make_shared<const telemetry_snapshot>(std::move(s))); }
+  std::shared_ptr<const node_facts> facts() const { return locked(facts_); }
+  void set_facts(node_facts f) { assign(facts_, std::make_shared<const node_facts>(std::move(f))); }
+  // The told events, past and planned, by start and id; never null. The book sets it, after each change.
+  std::shared_ptr<const std::vector<calendar_event>> events() const { return locked(events_); }
+  void set_events(std::shared_ptr<const std::vector<calendar_event>> e) { assign(events_, std::move(e)); }
+  // How long the requests of each instance took lately; never null. The observer sets it.
+  using latency_by_instance = std::unordered_map<instance_id, recent_latency>;
+  std::shared_ptr<const latency_by_instance> latencies() const { return locked(latencies_); }
+  void set_latencies(latency_by_instance l) {
+    assign(latencies_, std::make_shared<const latency_by_instance>(std::move(l)));
+  }
+  // Why volumes of the config are not as the config says; replaced by each apply.
+  std::shared_ptr<const std::vector<std::string>> refused() const { return locked(refused_); }
+  void set_refused(std::vector<std::string> r) {
+    assign(refused_, std::make_shared<const std::vector<std::string>>(std::move(r)));
+  }
+
+private:
+  template <class T>
+  std::shared_ptr<const T> locked(const std::shared_ptr<const T>& slot) const {
+    std::lock_guard lock(mutex_);
+    return slot;
+  }
+  template <class T>
+  void assign(std::shared_ptr<const T>& slot, std::shared_ptr<const T> value) {
+    std::lock_guard lock(mutex_);
+    slot.swap(value);
+  }
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<const settings> settings_ = std::make_shared<const settings>();
+  std::shared_ptr<const std::unordered_set<volume_name>> configured_ =
+      std::make_shared<const std::unordered_set<volume_name>>();
+  std::shared_ptr<const telemetry_snapshot> rates_;
+  std::shared_ptr<const node_facts> facts_ = std::make_shared<const node_facts>();
+  std::shared_ptr<const std::vector<calendar_event>> events_ = std::make_shared<const std::vector<calendar_event>>();
+  std::shared_ptr<const latency_by_instance> latencies_ = std::make_shared<const latency_by_instance>();
+  std::shared_ptr<const std::vector<std::string>> refused_ = std::make_shared<const std::vector<std::string>>();
+};
+
+} // namespace gnomon::actors

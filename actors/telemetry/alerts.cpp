@@ -1,0 +1,138 @@
+#include "actors/telemetry/alerts.hpp"
+
+#include <cstring>
+
+#include <caf/actor_cast.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include "actors/protocol/error_message.hpp"
+#include "actors/runtime/ask.hpp"
+#include "config/log.hpp"
+#include "store/meta/catalogue.hpp"
+
+namespace gnomon::actors {
+namespace {
+
+constexpr ask_verb events_verbs[] = {{"pending", "how many events wait, how many were dropped"}};
+
+std::string_view to_string(io::event::kind what) {
+  using kind = io::event::kind;
+  switch (what) {
+  case kind::sync_failed:
+    return "fsync failed, its writes fail from now on";
+  case kind::write_failed:
+    return "a write failed";
+  case kind::attached:
+    return "attached";
+  case kind::detached:
+    return "detached";
+  case kind::attach_refused:
+    return "attach refused";
+  case kind::connections_limit:
+    return "connection refused: too many";
+  case kind::listener_failed:
+    return "a listener failed";
+  }
+  return "unknown event";
+}
+
+log::level level_of(io::event::kind what) {
+  using kind = io::event::kind;
+  switch (what) {
+  case kind::sync_failed:
+  case kind::listener_failed:
+    return log::level::error;
+  case kind::attached:
+  case kind::detached:
+    return log::level::debug;
+  default:
+    return log::level::warning;
+  }
+}
+
+} // namespace
+
+std::string to_text(const io::event& event, const node_context& node) {
+  std::string out;
+  if (!event.volume.is_nil()) {
+    const auto record = node.catalogue ? node.catalogue->find(event.volume) : std::nullopt;
+    out = "volume " + (record ? record->name.value : event.volume.to_string()) + ": ";
+  }
+  out += to_string(event.what);
+  if (!event.instance.value.empty())
+    out += ", instance " + event.instance.value;
+  if (!event.text.empty())
+    out += ": " + event.text;
+  if (event.os_errno != 0)
+    out += fmt::format(" ({})", std::strerror(event.os_errno));
+  return out;
+}
+
+void events_state::start(node_context* n) {
+  node = n;
+  drain();
+}
+
+void events_state::drain() {
+  while (!recording) {
+    const auto event = node->inbox.front();
+    if (!event)
+      return;
+    log::at(level_of(event->what), "{}", to_text(*event, *node));
+    if (event->what == io::event::kind::sync_failed)
+      return record_failure(*event);
+    node->inbox.pop();
+  }
+}
+
+void events_state::record_failure(const io::event& event) {
+  recording = true;
+  const auto done = [this] {
+    node->inbox.pop();
+    recording = false;
+    drain();
+  };
+  const auto retry = [this](const error& why) {
+    log::error("recording a failed fsync: {}; trying again", why.to_string());
+    recording = false;
+    self->delayed_send(self, record_failure_retry, atom::drain_v);
+  };
+  const auto registry = node->tree.find_as<registry_actor>(registry_name);
+  if (!registry)
+    return retry({errc::unavailable, "the registry is being restarted", 0});
+  self->request(registry, timeout::catalogue, atom::failed_v, event.volume, static_cast<std::int32_t>(event.os_errno))
+      .then([done](atom::ok) { done(); },
+            [done, retry](const caf::error& reason) {
+              const auto why = from_caf(reason);
+              // A volume that is gone has nothing left to protect.
+              why.code == errc::not_found ? done() : retry(why);
+            });
+}
+
+caf::actor spawn_events(caf::actor_system& system, node_context* node) {
+  return caf::actor_cast<caf::actor>(system.spawn(events, node));
+}
+
+event_actor::behavior_type events(event_actor::stateful_pointer<events_state> self, node_context* node) {
+  self->state.start(node);
+  return {
+      [self](atom::report) {
+        return actor_report{self->mailbox().size(), fmt::format("{} events wait", self->state.node->inbox.size())};
+      },
+      [self](atom::ask, const std::string& message) -> caf::result<std::string> {
+        const auto parsed = parse_asked(message);
+        if (!parsed)
+          return to_caf(parsed.error());
+        if (parsed->verb == "help")
+          return help_text(events_verbs);
+        if (parsed->verb != "pending")
+          return to_caf(unknown_verb(*parsed, events_verbs).value());
+        const auto& inbox = self->state.node->inbox;
+        return fmt::format("{} wait, {} dropped", inbox.size(), inbox.dropped());
+      },
+      [self](atom::drain) { self->state.drain(); },
+  };
+}
+
+} // namespace gnomon::actors

@@ -1,0 +1,31 @@
+// The event actor: drains the inbox into which the data plane reports, logs each event, and has failed fsyncs
+// recorded in the catalogue. An event leaves the inbox only when it is dealt with, so that the actor's death loses
+// none.
+#pragma once
+
+#include "actors/protocol/protocol.hpp"
+#include "actors/runtime/node_context.hpp"
+
+namespace gnomon::actors {
+
+inline constexpr std::chrono::milliseconds record_failure_retry{500};
+
+struct events_state {
+  explicit events_state(event_actor::pointer self) : self(self) {}
+  void start(node_context* n);
+  void drain();
+  void record_failure(const io::event& event);
+
+  event_actor::pointer self;
+  node_context* node = nullptr;
+  bool recording = false; // the front of the inbox is on its way into the catalogue
+  const char* name = "events";
+};
+
+// How an event reads in the log.
+std::string to_text(const io::event& event, const node_context& node);
+
+caf::actor spawn_events(caf::actor_system& system, node_context* node);
+event_actor::behavior_type events(event_actor::stateful_pointer<events_state> self, node_context* node);
+
+} // namespace gnomon::actors

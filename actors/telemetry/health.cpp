@@ -1,0 +1,79 @@
+#include "actors/telemetry/health.hpp"
+
+#include <cstring>
+#include <unordered_map>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "actors/volumes/volume_plan.hpp"
+#include "io/engine/engine.hpp"
+#include "store/meta/catalogue.hpp"
+
+namespace gnomon::actors {
+
+std::vector<std::string> health_problems(const node_context& node) {
+  std::vector<std::string> out;
+  if (const auto state = node.state.load(); state != node_state::serving)
+    out.push_back(fmt::format("the node is {}", to_string(state)));
+  for (const auto& name : node.tree.given_up())
+    out.push_back(fmt::format("actor {} ended too often and was given up for now", name));
+  for (const auto& problem : node.facts()->problems)
+    out.push_back(problem);
+  for (const auto& problem : *node.refused())
+    out.push_back(problem);
+
+  if (node.engine != nullptr && node.catalogue != nullptr) {
+    std::unordered_map<volume_uuid, bool> open; // uuid -> writes failed
+    for (const auto& volume : node.engine->volumes())
+      open[volume.spec.uuid] = volume.spec.writes_failed;
+    const auto configured = node.configured();
+    for (const auto& record : node.catalogue->list()) {
+      if (!is_wanted(record, *configured))
+        continue;
+      const auto found = open.find(record.uuid);
+      if (found == open.end())
+        out.push_back(fmt::format("volume {} is not served", record.name.value));
+      else if (found->second || record.failure)
+        out.push_back(fmt::format(
+            "volume {}: writes fail after a failed fsync ({}) until `gnomon volume clear {}`", record.name.value,
+            record.failure ? std::strerror(record.failure->os_errno) : "not recorded yet", record.name.value));
+    }
+    if (node.engine->rings().empty())
+      out.push_back("no ring is running");
+  }
+  if (out.size() > problems_shown_max) {
+    const auto more = out.size() - problems_shown_max;
+    out.resize(problems_shown_max);
+    out.push_back(fmt::format("and {} more", more));
+  }
+  return out;
+}
+
+node_status status_of(const node_context& node) {
+  const auto facts = node.facts();
+  node_status out;
+  out.node = facts->node;
+  out.version = GNOMON_VERSION;
+  out.state = node.state;
+  out.pid = static_cast<std::uint64_t>(::getpid());
+  out.started_us = facts->started_us;
+  out.data_dir = facts->data_dir;
+  out.previous_stop = facts->previous_stop;
+  out.nbd = facts->nbd;
+  out.cluster = facts->cluster;
+  out.admin = facts->admin;
+  out.actors = node.tree.size();
+  if (node.catalogue != nullptr)
+    out.volumes = node.catalogue->list().size();
+  if (node.engine != nullptr)
+    for (const auto& ring : node.engine->rings()) {
+      out.connections += ring.connections;
+      out.rings.push_back({ring.index, ring.connections, ring.requests, ring.buffer_bytes, 0.0, 0.0});
+    }
+  out.problems = health_problems(node);
+  return out;
+}
+
+} // namespace gnomon::actors

@@ -1,0 +1,136 @@
+// A node's settings as parsed from its one JSON file: plain values with their defaults. The table that parses,
+// documents and validates every key is config/settings/table.cpp; nothing else knows the JSON names. Values only.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/endpoint.hpp"
+#include "config/types.hpp"
+
+namespace gnomon {
+
+enum class cache_mode { buffered, direct }; // page cache or O_DIRECT, one mode for all users of a volume
+
+struct io_settings {
+  std::uint32_t rings = 0;                            // ring threads; 0 = one per core, at most 16
+  std::uint32_t ring_entries = 1024;                  // submission queue entries per ring
+  std::chrono::microseconds busy_poll{100};            // how long a ring spins before it sleeps, where that pays; 0: never
+  std::chrono::microseconds disk_poll{1000};           // the same while O_DIRECT transfers are under way
+  byte_count buffer_memory_max{512ull << 20};         // request and reply buffers of all rings together
+  friend bool operator==(const io_settings&, const io_settings&) = default;
+};
+
+struct nbd_settings {
+  std::vector<endpoint> listen;
+  std::uint32_t connections_max = 4096;
+  std::uint32_t handshake_options_max = 64;           // options one client may send before it is dropped
+  std::chrono::milliseconds handshake_timeout{10'000};
+  byte_count in_flight_max{64ull << 20};              // request and reply bytes in flight, per connection
+  std::uint32_t requests_in_flight_max = 1024;        // per connection
+  std::uint32_t socket_mode = 0660;                   // of Unix sockets
+  friend bool operator==(const nbd_settings&, const nbd_settings&) = default;
+};
+
+struct admin_settings {
+  std::optional<endpoint> listen;
+  friend bool operator==(const admin_settings&, const admin_settings&) = default;
+};
+
+struct cluster_peer {
+  node_name node;
+  endpoint address;
+  friend bool operator==(const cluster_peer&, const cluster_peer&) = default;
+};
+struct cluster_settings {
+  std::optional<endpoint> listen, data_listen;
+  std::vector<cluster_peer> peers;
+  friend bool operator==(const cluster_settings&, const cluster_settings&) = default;
+};
+
+struct stage_settings {
+  std::string path;
+  byte_count capacity;
+  friend bool operator==(const stage_settings&, const stage_settings&) = default;
+};
+struct archive_settings {
+  std::string path;
+  friend bool operator==(const archive_settings&, const archive_settings&) = default;
+};
+
+struct volume_settings {
+  volume_name name;
+  std::string description;                            // shown to NBD clients
+  byte_count size;                                    // multiple of 4 KiB; 0: as large as what `path` names
+  std::optional<std::string> path;                    // block device or file to use instead of data_dir
+  cache_mode cache = cache_mode::buffered;
+  bool read_only = false;
+  bool shared = false;                                // several instances may write
+  byte_count shadow_granularity;                      // 0: the chunk size
+  std::vector<std::chrono::seconds> forecast_horizons{std::chrono::minutes{5}, std::chrono::minutes{30}, std::chrono::hours{2}};
+  std::optional<std::chrono::seconds> archive_after;
+  friend bool operator==(const volume_settings&, const volume_settings&) = default;
+};
+
+enum class criticality { low, normal, high };
+struct sla_settings {
+  std::optional<std::chrono::microseconds> read_p99;
+  std::optional<std::chrono::seconds> rpo;
+  friend bool operator==(const sla_settings&, const sla_settings&) = default;
+};
+struct instance_settings {
+  instance_id id;
+  std::vector<volume_name> volumes;
+  std::string application;
+  criticality level = criticality::normal;
+  bool snapshots = false;                             // may open VOLUME@snapshot:ID
+  sla_settings sla;
+  friend bool operator==(const instance_settings&, const instance_settings&) = default;
+};
+
+struct snapshot_group_settings {
+  group_name name;
+  std::vector<volume_name> volumes;
+  bool prediction = true;
+  std::chrono::seconds every{3600};
+  double quiet_below = 0.3;                           // fraction of mean load, 0..1
+  std::chrono::seconds latest_by{86400};
+  std::uint32_t retain = 30;
+  friend bool operator==(const snapshot_group_settings&, const snapshot_group_settings&) = default;
+};
+
+struct forecast_settings {
+  double cpu_budget = 0.25;                           // of one core, 0..1
+  std::chrono::seconds refit_every{300};
+  friend bool operator==(const forecast_settings&, const forecast_settings&) = default;
+};
+struct history_settings {
+  std::chrono::seconds retention{14 * 86400};
+  byte_count disk_max{512ull << 20};
+  friend bool operator==(const history_settings&, const history_settings&) = default;
+};
+
+struct settings {
+  node_name node;
+  std::string data_dir;
+  std::string log_level = "info";                     // debug | info | warning | error
+  io_settings io;
+  nbd_settings nbd;
+  admin_settings admin;
+  cluster_settings cluster;
+  std::optional<stage_settings> stage;
+  std::optional<archive_settings> archive;
+  forecast_settings forecast;
+  history_settings history;
+  std::chrono::seconds undelete_for{7 * 86400};       // how long a deleted volume can be brought back
+  std::vector<volume_settings> volumes;
+  std::vector<instance_settings> instances;
+  bool instances_section = false;                     // the document has "instances", perhaps empty: access is restricted
+  std::vector<snapshot_group_settings> snapshot_groups;
+  friend bool operator==(const settings&, const settings&) = default;
+};
+
+} // namespace gnomon

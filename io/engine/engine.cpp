@@ -1,0 +1,181 @@
+// The engine's life: it makes the rings and what they share, and takes everything down in order.
+#include "io/engine/ring_engine.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#include <unistd.h>
+
+#include "config/log.hpp"
+
+namespace gnomon::io {
+
+std::string_view to_string(operation op) noexcept {
+  switch (op) {
+  case operation::read:
+    return "read";
+  case operation::write:
+    return "write";
+  case operation::flush:
+    return "flush";
+  case operation::trim:
+    return "trim";
+  case operation::zero:
+    return "zero";
+  case operation::cache:
+    return "cache";
+  case operation::block_status:
+    return "block_status";
+  }
+  return "unknown";
+}
+
+namespace {
+constexpr std::uint32_t rings_default_max = 16;
+} // namespace
+
+// --- rings
+
+result<void> node_engine::start_rings(std::uint32_t ring_count) {
+  for (std::uint32_t i = 0; i < ring_count; ++i) {
+    ring_options o;
+    o.index = i;
+    o.entries = options_.io.ring_entries;
+    o.busy_poll = options_.io.busy_poll;
+    o.disk_poll = options_.io.disk_poll;
+    o.buffer_memory_max = byte_count{options_.io.buffer_memory_max.value / ring_count};
+    auto made = ring::create(o);
+    if (!made)
+      return tl::unexpected(made.error());
+    plane_.rings.push_back(std::move(*made));
+    services_.push_back(std::make_unique<nbd_service>(*plane_.rings.back(), plane_, registry_, options_.nbd));
+    plane_.holds[i].set_ring(*plane_.rings.back());
+  }
+  for (std::uint32_t i = 0; i < ring_count; ++i) {
+    const ring_index index{i};
+    nbd_service* service = services_[i].get();
+    ring::hooks h;
+    h.at_start = [this, index](ring&) { plane_.epochs.online(index); };
+    h.before_sleep = [this, index](ring&) { plane_.epochs.offline(index); };
+    h.after_wake = [this, index](ring&) { plane_.epochs.online(index); };
+    // Clients on this machine, and whatever else it is for, need processors too: at least as many as the rings.
+    h.may_spin = [this, processors = std::thread::hardware_concurrency()] {
+      return plane_.epochs.online_count() * 2 <= processors;
+    };
+    h.each_turn = [this, index, service](ring&) {
+      plane_.inboxes[index.value].resume_all();
+      plane_.holds[index.value].turn();
+      service->end_of_turn();
+      plane_.epochs.quiescent(index);
+    };
+    h.each_second = [this, index, service](ring&) {
+      service->each_second();
+      if (index.value == 0)
+        plane_.epochs.reclaim();
+    };
+    h.at_exit = [this, index](ring&) { plane_.epochs.offline(index); };
+    plane_.rings[i]->start(std::move(h));
+  }
+  return {};
+}
+
+std::vector<ring_status> node_engine::rings() const {
+  std::vector<ring_status> all;
+  for (std::size_t i = 0; i < plane_.rings.size(); ++i) {
+    const auto& s = plane_.rings[i]->stats();
+    ring_status one;
+    one.index = static_cast<std::uint32_t>(i);
+    one.connections = services_[i]->connection_count();
+    one.requests = services_[i]->requests_served();
+    one.turns = s.turns.load(std::memory_order_relaxed);
+    one.enters = s.enters.load(std::memory_order_relaxed);
+    one.buffer_bytes = s.buffer_bytes.load(std::memory_order_relaxed);
+    one.cpu_nanoseconds = s.cpu_ns.load(std::memory_order_relaxed);
+    all.push_back(one);
+  }
+  return all;
+}
+
+// --- stop
+
+result<void> node_engine::stop(std::chrono::milliseconds grace) {
+  std::lock_guard lock{stop_mutex_};
+  if (stopped_)
+    return stop_result_;
+  stopped_ = true;
+  registry_.stop(); // no new connections, ESHUTDOWN to whoever logs in
+  {
+    std::lock_guard listeners_lock{listeners_mutex_};
+    for (auto& l : listeners_)
+      l->close();
+  }
+  const auto until = std::chrono::steady_clock::now() + grace;
+  for (const auto& core : registry_.all()) {
+    std::lock_guard control{core->control};
+    core->publish([](route& r) { r.closing = true; });
+  }
+  end_connections(nullptr, {}, nbd_service::manner::drain);
+  const auto open = [this] {
+    return std::any_of(services_.begin(), services_.end(), [](const auto& s) { return s->connection_count() != 0; });
+  };
+  while (open() && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  if (open()) {
+    end_connections(nullptr, {}, nbd_service::manner::drop);
+    const auto last = std::chrono::steady_clock::now() + std::chrono::seconds{2};
+    while (open() && std::chrono::steady_clock::now() < last)
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+  plane_.blocking.stop();
+  bool abandoned = open();
+  for (const auto& core : registry_.all()) {
+    if (auto drained = drain(*core, std::max(until, std::chrono::steady_clock::now() + std::chrono::seconds{1}));
+        !drained) {
+      log::error("{}", drained.error().to_string());
+      abandoned = true;
+    } else if (!core->opened_read_only() && fdatasync(core->file().sync_fd()) != 0) {
+      stop_result_ = fail_errno("sync of volume " + core->spec().name.value);
+      log::error("{}", stop_result_.error().to_string());
+    }
+  }
+  {
+    std::lock_guard recorders_lock{recorders_mutex_};
+    for (auto& [uuid, one] : recorders_) {
+      if (auto core = registry_.find(uuid))
+        core->publish_recording(nullptr);
+    }
+    if (!recorders_.empty())
+      wait_for_quiescence();
+    for (auto& [uuid, one] : recorders_)
+      one->stop();
+    recorders_.clear();
+  }
+  if (abandoned) {
+    stop_result_ = fail(errc::timed_out, "the node stopped with requests under way");
+    // The kernel may still write into their memory: nothing of it is freed, the process ends soon.
+    for (auto& one : plane_.rings)
+      one->request_stop();
+    return stop_result_;
+  }
+  for (auto& one : plane_.rings)
+    one->request_stop();
+  for (auto& one : plane_.rings)
+    one->join();
+  std::lock_guard listeners_lock{listeners_mutex_};
+  listeners_.clear();
+  return stop_result_;
+}
+
+result<std::unique_ptr<engine>> engine::start(engine_options options) {
+  if (auto ok = ring::probe(); !ok)
+    return tl::unexpected(ok.error());
+  std::uint32_t count = options.io.rings;
+  if (count == 0)
+    count = std::clamp(std::thread::hardware_concurrency(), 1u, rings_default_max);
+  auto made = std::make_unique<node_engine>(std::move(options), count);
+  if (auto ok = made->start_rings(count); !ok)
+    return tl::unexpected(ok.error());
+  return made;
+}
+
+} // namespace gnomon::io

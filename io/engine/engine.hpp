@@ -1,0 +1,90 @@
+// The data plane's one door: rings, listeners, volume cores. Actors steer it through this header and nothing else.
+//
+// Threads: every member may be called from any thread and returns at once. Calls that take a `done` do their work on
+// the engine's maintenance thread or on a ring and call `done` there, exactly once, also when the engine stops
+// (errc::shutting_down). `done` and the event sink must not block and must not call back into a blocking member; an
+// actor system is reached by anon_send only.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/clock.hpp"
+#include "config/error.hpp"
+#include "config/settings/settings.hpp"
+#include "config/types.hpp"
+#include "io/measure/reports.hpp"
+#include "io/types.hpp"
+
+namespace gnomon::io {
+
+struct engine_options {
+  io_settings io;
+  nbd_settings nbd;                 // limits; listen is ignored, see listen()
+  std::function<void(event)> on_event;
+};
+
+class engine {
+public:
+  // Probes io_uring (one clear errc::unsupported line where a container forbids it) and starts the rings.
+  static result<std::unique_ptr<engine>> start(engine_options options);
+  // Calls stop() if it was not called.
+  virtual ~engine() = default;
+
+  // --- volumes
+  virtual void open_volume(volume_spec spec, done_callback done) = 0;
+  // Ends the volume's connections, drains its requests, syncs and closes its files. not_found, timed_out.
+  virtual void close_volume(volume_uuid volume, done_callback done) = 0;
+  // Grows only. The file is extended first; open connections keep the size they negotiated until they reconnect.
+  virtual void resize_volume(volume_uuid volume, byte_count new_size, done_callback done) = 0;
+  virtual void rename_volume(volume_uuid volume, volume_name name, done_callback done) = 0;
+  // Takes effect on new requests at once (a new route is published): writes that come later get EPERM, connections
+  // stay. unsupported: made writable, but its file was opened read-only (volume_status says so): close and open it.
+  virtual void set_read_only(volume_uuid volume, bool read_only, done_callback done) = 0;
+  // What clients are told about it from now on.
+  virtual void set_description(volume_uuid volume, std::string description, done_callback done) = 0;
+  // An operator accepts what a failed fsync may have lost: writes work again.
+  virtual void clear_write_failure(volume_uuid volume, done_callback done) = 0;
+  virtual std::optional<volume_status> status(volume_uuid volume) const = 0;
+  virtual std::vector<volume_status> volumes() const = 0;
+  virtual std::optional<volume_counters> counters(volume_uuid volume) const = 0;
+
+  // --- who uses them
+  virtual void set_access(access_policy policy) = 0;
+  virtual std::vector<connection_status> connections(std::optional<volume_uuid> volume = {}) const = 0;
+  // Ends the connections of `instance` (nil: of everybody) on `volume`, drains their I/O, releases the claim.
+  virtual void fence(volume_uuid volume, std::optional<instance_id> instance, done_callback done) = 0;
+
+  // --- the in-process door
+  virtual void submit(volume_uuid volume, local_request request, std::function<void(local_reply)> done) = 0;
+
+  // --- listeners. Returns the endpoint really bound (port 0 resolved).
+  virtual result<endpoint> listen(const endpoint& where) = 0;
+  virtual result<void> listen_fd(int fd) = 0;          // socket activation; takes ownership
+  virtual result<void> serve_fd(int in_fd, int out_fd, volume_name volume, std::function<void()> closed) = 0; // --nbd-stdio
+
+  // --- recording. The sink is called from one drain thread with batches in per-ring order; `dropped` counts records
+  // lost because the sink was slow (the clients never wait).
+  virtual result<void> start_recording(volume_uuid volume, record_sink sink) = 0;
+  virtual result<void> stop_recording(volume_uuid volume) = 0; // returns after the last batch was delivered
+
+  // Takes what was observed since the last call; one call at a time, about once a second. `done` gets nothing when
+  // the engine stops. Idle volumes cost one load per ring.
+  virtual void collect_observations(std::function<void(std::vector<observation>)> done) = 0;
+
+  virtual std::vector<ring_status> rings() const = 0;
+
+  // Ordered stop: refuse new connections, ESHUTDOWN to new requests, drain (at most `grace`), sync, close, join rings.
+  // Blocks; call it from main, never from an actor. Idempotent. timed_out if I/O had to be abandoned (a disk that does
+  // not answer): the engine must then not be destroyed, end the process with _exit.
+  virtual result<void> stop(std::chrono::milliseconds grace) = 0;
+};
+
+} // namespace gnomon::io

@@ -1,0 +1,98 @@
+// The engine's only implementation on rings: what it owns and shares between its parts. Control calls come from any
+// thread and turn into work on maintenance threads and rings; nothing here is on the path of a request.
+// The parts: engine.cpp (rings, start, stop), engine_volumes.cpp, engine_connections.cpp, engine_observers.cpp.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "io/engine/engine.hpp"
+#include "io/engine/volume_registry.hpp"
+#include "io/nbd/listener.hpp"
+#include "io/nbd/service.hpp"
+#include "io/nbd/stdio_bridge.hpp"
+#include "io/volume/core.hpp"
+#include "io/volume/data_plane.hpp"
+
+namespace gnomon::io {
+
+// How long a close or fence waits for requests under way.
+inline constexpr std::chrono::seconds drain_patience{60};
+
+class node_engine final : public engine {
+public:
+  explicit node_engine(engine_options options, std::uint32_t ring_count)
+      : options_(std::move(options)), plane_(ring_count) {
+    plane_.on_event = options_.on_event;
+    registry_.on_event = [this](event e) { plane_.report(std::move(e)); };
+  }
+  ~node_engine() override { (void)stop(std::chrono::seconds{10}); }
+
+  result<void> start_rings(std::uint32_t ring_count);
+
+  void open_volume(volume_spec spec, done_callback done) override;
+  void close_volume(volume_uuid volume, done_callback done) override;
+  void resize_volume(volume_uuid volume, byte_count new_size, done_callback done) override;
+  void rename_volume(volume_uuid volume, volume_name name, done_callback done) override;
+  void set_read_only(volume_uuid volume, bool read_only, done_callback done) override;
+  void set_description(volume_uuid volume, std::string description, done_callback done) override;
+  void clear_write_failure(volume_uuid volume, done_callback done) override;
+  std::optional<volume_status> status(volume_uuid volume) const override;
+  std::vector<volume_status> volumes() const override;
+  std::optional<volume_counters> counters(volume_uuid volume) const override;
+
+  void set_access(access_policy policy) override { registry_.set_access(std::move(policy)); }
+  std::vector<connection_status> connections(std::optional<volume_uuid> volume) const override;
+  void fence(volume_uuid volume, std::optional<instance_id> instance, done_callback done) override;
+  void submit(volume_uuid volume, local_request request, std::function<void(local_reply)> done) override;
+
+  result<endpoint> listen(const endpoint& where) override;
+  result<void> listen_fd(int fd) override;
+  result<void> serve_fd(int in_fd, int out_fd, volume_name volume, std::function<void()> closed) override;
+
+  result<void> start_recording(volume_uuid volume, record_sink sink) override;
+  result<void> stop_recording(volume_uuid volume) override;
+  void collect_observations(std::function<void(std::vector<observation>)> done) override;
+  std::vector<ring_status> rings() const override;
+  result<void> stop(std::chrono::milliseconds grace) override;
+
+private:
+  using job = std::function<result<void>(volume_core&)>;
+  // Runs `what` on a maintenance thread with the volume's `control` held.
+  void on_maintenance(volume_uuid volume, done_callback done, job what);
+  // Ends connections on every ring; drained() tells when they are gone and their requests answered.
+  void end_connections(const volume_core* core, const std::optional<instance_id>& instance, nbd_service::manner how);
+  bool connected(const volume_core& core, const std::optional<instance_id>& instance) const;
+  result<void> wait_until_gone(const volume_core& core, const std::optional<instance_id>& instance);
+  result<void> close_core(const std::shared_ptr<volume_core>& core);
+  static result<void> drain(volume_core& core, std::chrono::steady_clock::time_point until);
+  void wait_for_quiescence();
+  void accepted(new_client client);
+  nbd_service& least_busy();
+
+  engine_options options_;
+  data_plane plane_;
+  volume_registry registry_;
+  std::vector<std::unique_ptr<nbd_service>> services_; // [ring index]
+  std::mutex listeners_mutex_;
+  std::vector<std::unique_ptr<listener>> listeners_;
+  std::atomic<std::uint64_t> next_connection_{1};
+  std::atomic<std::size_t> next_ring_{0};
+  std::mutex recorders_mutex_;
+  std::unordered_map<volume_uuid, std::unique_ptr<recorder>> recorders_;
+  std::mutex bridges_mutex_;
+  std::vector<std::unique_ptr<stdio_bridge>> bridges_;
+  std::mutex stop_mutex_;
+  bool stopped_ = false;
+  result<void> stop_result_{};
+};
+
+// not_found: the volume is not open here.
+tl::unexpected<error> no_volume(volume_uuid volume);
+
+} // namespace gnomon::io

@@ -1,0 +1,167 @@
+// Volumes as the engine's callers see them: opened, changed and closed on maintenance threads, one change per volume
+// at a time.
+#include "io/engine/ring_engine.hpp"
+
+#include <thread>
+
+#include <unistd.h>
+
+#include "io/engine/local_io.hpp"
+
+namespace gnomon::io {
+
+tl::unexpected<error> no_volume(volume_uuid volume) {
+  return fail(errc::not_found, "no volume " + volume.to_string() + " is open here");
+}
+
+void node_engine::on_maintenance(volume_uuid volume, done_callback done, job what) {
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  const bool queued = plane_.blocking.submit([core = std::move(core), done, what = std::move(what)] {
+    std::lock_guard lock{core->control};
+    done(what(*core));
+  });
+  if (!queued)
+    done(fail(errc::shutting_down, "the node is stopping, or too many changes are waiting"));
+}
+
+void node_engine::open_volume(volume_spec spec, done_callback done) {
+  const bool queued = plane_.blocking.submit([this, spec = std::move(spec), done] {
+    if (registry_.stopping())
+      return done(fail(errc::shutting_down, "the node is stopping"));
+    auto core = volume_core::open(spec, plane_);
+    if (!core)
+      return done(tl::unexpected(core.error()));
+    done(registry_.add(std::move(*core)));
+  });
+  if (!queued)
+    done(fail(errc::shutting_down, "the node is stopping, or too many changes are waiting"));
+}
+
+result<void> node_engine::drain(volume_core& core, std::chrono::steady_clock::time_point until) {
+  // Two steps of the generation: what is in flight now is in the current one or in the one before.
+  for (int step = 0; step < 2; ++step) {
+    std::optional<generation_number> next;
+    while (!(next = core.generations().advance()) && std::chrono::steady_clock::now() < until)
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    if (!next)
+      return fail(errc::timed_out, "requests on volume " + core.spec().name.value + " do not end");
+    while (!core.generations().drained(generation_number{next->value - 1})) {
+      if (std::chrono::steady_clock::now() >= until)
+        return fail(errc::timed_out, "requests on volume " + core.spec().name.value + " do not end");
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    }
+  }
+  return {};
+}
+
+result<void> node_engine::close_core(const std::shared_ptr<volume_core>& core) {
+  std::lock_guard lock{core->control};
+  const auto until = std::chrono::steady_clock::now() + drain_patience;
+  core->refuse_attach(std::optional<std::optional<instance_id>>{std::in_place, std::nullopt});
+  core->publish([](route& r) { r.closing = true; });
+  end_connections(core.get(), {}, nbd_service::manner::drain);
+  if (auto gone = wait_until_gone(*core, {}); !gone)
+    return gone;
+  if (auto drained = drain(*core, until); !drained)
+    return drained;
+  if (!core->opened_read_only() && fdatasync(core->file().sync_fd()) != 0)
+    return fail_errno("sync of volume " + core->spec().name.value);
+  return {};
+}
+
+void node_engine::close_volume(volume_uuid volume, done_callback done) {
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  const bool queued = plane_.blocking.submit([this, volume, core, done]() mutable {
+    (void)stop_recording(volume);
+    auto closed = close_core(core);
+    if (closed) {
+      registry_.remove(volume);
+      core.reset(); // the files are closed before `done` hears of it
+    }
+    done(std::move(closed));
+  });
+  if (!queued)
+    done(fail(errc::shutting_down, "the node is stopping, or too many changes are waiting"));
+}
+
+void node_engine::resize_volume(volume_uuid volume, byte_count new_size, done_callback done) {
+  on_maintenance(volume, std::move(done), [new_size](volume_core& core) -> result<void> {
+    const auto spec = core.spec();
+    if (new_size.value % sector_bytes != 0 || new_size.value > volume_bytes_max)
+      return fail(errc::invalid_argument, "size must be a multiple of 512 up to 1 PiB");
+    if (new_size < spec.size)
+      return fail(errc::invalid_argument, "volume " + spec.name.value + " cannot shrink: it has " +
+                                              std::to_string(spec.size.value) + " bytes");
+    if (auto grown = core.grow_file(new_size); !grown)
+      return grown;
+    core.change_spec([&](volume_spec& s) { s.size = new_size; });
+    core.publish([&](route& r) { r.size = new_size; });
+    return {};
+  });
+}
+
+void node_engine::rename_volume(volume_uuid volume, volume_name name, done_callback done) {
+  done(registry_.rename(volume, name));
+}
+
+void node_engine::set_read_only(volume_uuid volume, bool read_only, done_callback done) {
+  on_maintenance(volume, std::move(done), [read_only](volume_core& core) -> result<void> {
+    if (!read_only && core.opened_read_only())
+      return fail(errc::unsupported, "the volume was opened read-only; reopen it for writing");
+    core.change_spec([&](volume_spec& s) { s.read_only = read_only; });
+    core.publish([&](route& r) { r.read_only = read_only; });
+    return {};
+  });
+}
+
+void node_engine::set_description(volume_uuid volume, std::string description, done_callback done) {
+  on_maintenance(volume, std::move(done), [text = std::move(description)](volume_core& core) -> result<void> {
+    core.change_spec([&](volume_spec& s) { s.description = text; });
+    return {};
+  });
+}
+
+void node_engine::clear_write_failure(volume_uuid volume, done_callback done) {
+  on_maintenance(volume, std::move(done), [](volume_core& core) -> result<void> {
+    core.clear_write_failure();
+    return {};
+  });
+}
+
+static volume_status status_of(volume_core& core) {
+  return {core.spec(), core.generations().current(), core.writers(), core.opened_read_only()};
+}
+
+std::optional<volume_status> node_engine::status(volume_uuid volume) const {
+  const auto core = registry_.find(volume);
+  if (!core)
+    return std::nullopt;
+  return status_of(*core);
+}
+
+std::vector<volume_status> node_engine::volumes() const {
+  std::vector<volume_status> all;
+  for (const auto& core : registry_.all())
+    all.push_back(status_of(*core));
+  return all;
+}
+
+std::optional<volume_counters> node_engine::counters(volume_uuid volume) const {
+  const auto core = registry_.find(volume);
+  if (!core)
+    return std::nullopt;
+  return core->meter().sum();
+}
+
+void node_engine::submit(volume_uuid volume, local_request request, std::function<void(local_reply)> done) {
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  submit_local(std::move(core), std::move(request), std::move(done));
+}
+
+} // namespace gnomon::io

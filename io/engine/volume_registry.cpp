@@ -1,0 +1,158 @@
+#include "io/engine/volume_registry.hpp"
+
+#include <algorithm>
+
+#include "config/names.hpp"
+
+namespace gnomon::io {
+
+namespace {
+constexpr std::size_t instance_slots_max = 1 << 20; // later ones share slot 0
+}
+
+result<void> volume_registry::add(std::shared_ptr<volume_core> core) {
+  const volume_spec spec = core->spec();
+  std::unique_lock lock{mutex_};
+  if (by_uuid_.contains(spec.uuid))
+    return fail(errc::already_exists, "volume " + spec.uuid.to_string() + " is open");
+  if (by_name_.contains(spec.name))
+    return fail(errc::already_exists, "volume name " + spec.name.value + " is taken");
+  by_name_.emplace(spec.name, core);
+  by_uuid_.emplace(spec.uuid, std::move(core));
+  return {};
+}
+
+std::shared_ptr<volume_core> volume_registry::find(volume_uuid id) const {
+  std::shared_lock lock{mutex_};
+  const auto found = by_uuid_.find(id);
+  return found == by_uuid_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<volume_core> volume_registry::find(const volume_name& name) const {
+  std::shared_lock lock{mutex_};
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<volume_core> volume_registry::remove(volume_uuid id) {
+  std::unique_lock lock{mutex_};
+  const auto found = by_uuid_.find(id);
+  if (found == by_uuid_.end())
+    return nullptr;
+  auto core = std::move(found->second);
+  by_uuid_.erase(found);
+  by_name_.erase(core->spec().name);
+  return core;
+}
+
+result<void> volume_registry::rename(volume_uuid id, const volume_name& name) {
+  std::unique_lock lock{mutex_};
+  const auto found = by_uuid_.find(id);
+  if (found == by_uuid_.end())
+    return fail(errc::not_found, "no volume " + id.to_string());
+  if (by_name_.contains(name))
+    return fail(errc::already_exists, "volume name " + name.value + " is taken");
+  by_name_.erase(found->second->spec().name);
+  found->second->change_spec([&](volume_spec& s) { s.name = name; });
+  by_name_.emplace(name, found->second);
+  return {};
+}
+
+std::vector<std::shared_ptr<volume_core>> volume_registry::all() const {
+  std::shared_lock lock{mutex_};
+  std::vector<std::shared_ptr<volume_core>> cores;
+  cores.reserve(by_name_.size());
+  for (const auto& [name, core] : by_name_)
+    cores.push_back(core);
+  return cores;
+}
+
+void volume_registry::set_access(access_policy policy) {
+  std::unique_lock lock{mutex_};
+  restricted_ = policy.restricted;
+  grants_.clear();
+  for (auto& grant : policy.grants) {
+    instance_id who = grant.instance;
+    grants_.emplace(std::move(who), std::move(grant));
+  }
+}
+
+result<instance_id> volume_registry::authorise(const volume_name& volume, const std::optional<instance_id>& named,
+                                               const instance_id& anonymous) const {
+  if (!restricted_)
+    return named.value_or(anonymous);
+  if (!named)
+    return fail(errc::permission_denied,
+                "this node knows its instances: open the volume as " + volume.value + "@instance:ID");
+  const auto grant = grants_.find(*named);
+  if (grant == grants_.end() ||
+      std::find(grant->second.volumes.begin(), grant->second.volumes.end(), volume) == grant->second.volumes.end())
+    return fail(errc::permission_denied, "instance " + named->value + " may not open volume " + volume.value);
+  return *named;
+}
+
+std::vector<export_access::listing> volume_registry::list(const instance_id&) const {
+  std::vector<listing> found;
+  std::shared_lock lock{mutex_};
+  found.reserve(by_name_.size());
+  for (const auto& [name, core] : by_name_)
+    found.push_back({name.value, core->spec().description});
+  return found;
+}
+
+result<attachment> volume_registry::open(std::string_view export_name, const instance_id& anonymous, bool attach) {
+  if (stopping())
+    return fail(errc::shutting_down, "this node is shutting down");
+  const auto name = parse_export_name(export_name);
+  if (!name)
+    return fail(errc::not_found, "no such export");
+  if (name->snapshot)
+    return fail(errc::not_found, "no such snapshot");
+  attachment opened;
+  {
+    std::shared_lock lock{mutex_};
+    const auto found = by_name_.find(name->volume);
+    if (found == by_name_.end())
+      return fail(errc::not_found, "no such export");
+    auto who = authorise(name->volume, name->instance, anonymous);
+    if (!who) {
+      if (attach && on_event)
+        on_event({event::kind::attach_refused, found->second->uuid(), name->instance.value_or(anonymous), 0,
+                  who.error().message});
+      return tl::unexpected(who.error());
+    }
+    opened.core = found->second;
+    opened.instance = std::move(*who);
+  }
+  opened.writing = !opened.core->spec().read_only;
+  if (!attach)
+    return opened;
+  if (auto claimed = opened.core->attach(opened.instance, opened.writing); !claimed) {
+    if (on_event)
+      on_event({event::kind::attach_refused, opened.core->uuid(), opened.instance, 0, claimed.error().message});
+    return tl::unexpected(claimed.error());
+  }
+  opened.slot = slot_of(opened.instance);
+  return opened;
+}
+
+void volume_registry::closed(const attachment& what) { what.core->detach(what.instance, what.writing); }
+
+instance_slot volume_registry::slot_of(const instance_id& who) {
+  std::lock_guard lock{slots_mutex_};
+  if (const auto known = slots_.find(who); known != slots_.end())
+    return known->second;
+  if (slot_names_.size() >= instance_slots_max)
+    return instance_slot{0};
+  const instance_slot slot{static_cast<std::uint32_t>(slot_names_.size())};
+  slot_names_.push_back(who);
+  slots_.emplace(who, slot);
+  return slot;
+}
+
+instance_id volume_registry::instance_of(instance_slot slot) const {
+  std::lock_guard lock{slots_mutex_};
+  return slot.value < slot_names_.size() ? slot_names_[slot.value] : slot_names_[0];
+}
+
+} // namespace gnomon::io

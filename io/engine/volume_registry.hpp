@@ -1,0 +1,60 @@
+// Which volumes this node serves, under which names, and who may open them. Any thread; short locks; never on the
+// path of a request. It owns the cores: the death of an actor touches none of them.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "config/types.hpp"
+#include "io/engine/engine.hpp"
+#include "io/nbd/service.hpp"
+#include "io/volume/core.hpp"
+
+namespace gnomon::io {
+
+class volume_registry final : public export_access {
+public:
+  // already_exists when the name or the uuid is taken.
+  result<void> add(std::shared_ptr<volume_core> core);
+  std::shared_ptr<volume_core> find(volume_uuid id) const;
+  std::shared_ptr<volume_core> find(const volume_name& name) const;
+  std::shared_ptr<volume_core> remove(volume_uuid id);
+  result<void> rename(volume_uuid id, const volume_name& name);
+  std::vector<std::shared_ptr<volume_core>> all() const; // by name
+
+  void set_access(access_policy policy);
+  // Refused opens are reported here; must not block.
+  std::function<void(event)> on_event;
+  void stop() noexcept { stopping_.store(true, std::memory_order_release); }
+
+  std::vector<listing> list(const instance_id& anonymous) const override;
+  result<attachment> open(std::string_view export_name, const instance_id& anonymous, bool attach) override;
+  void closed(const attachment& what) override;
+  bool stopping() const noexcept override { return stopping_.load(std::memory_order_acquire); }
+
+  // The name behind a slot number of observation_set.
+  instance_id instance_of(instance_slot slot) const;
+
+private:
+  result<instance_id> authorise(const volume_name& volume, const std::optional<instance_id>& named,
+                                const instance_id& anonymous) const; // under mutex_
+  instance_slot slot_of(const instance_id& who);
+
+  mutable std::shared_mutex mutex_;
+  std::unordered_map<volume_uuid, std::shared_ptr<volume_core>> by_uuid_;
+  std::map<volume_name, std::shared_ptr<volume_core>> by_name_;
+  bool restricted_ = false;
+  std::map<instance_id, access_policy::grant> grants_;
+
+  mutable std::mutex slots_mutex_;
+  std::map<instance_id, instance_slot> slots_;
+  std::vector<instance_id> slot_names_{instance_id{"anonymous"}};
+  std::atomic<bool> stopping_{false};
+};
+
+} // namespace gnomon::io

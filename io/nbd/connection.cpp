@@ -1,0 +1,141 @@
+// An NBD connection from its first to its last moment: begin, drain, drop, and what its client may open.
+#include "io/nbd/connection.hpp"
+
+#include <cstring>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "io/nbd/socket.hpp"
+
+namespace gnomon::io {
+
+nbd_connection::nbd_connection(nbd_service& service, new_client client)
+    : service_(service), fd_(client.fd), id_(client.id), peer_(std::move(client.peer)),
+      anonymous_(std::move(client.anonymous)), default_export_(std::move(client.default_export)),
+      on_closed_(std::move(client.on_closed)), since_(service.on().now()),
+      since_wall_(system_clock_source().wall_now()) {
+  receive_.self = send_.self = send_task_.self = this;
+  receive_.on_complete = [](completion& c, ring&, int result, unsigned flags) {
+    static_cast<receive_completion&>(c).self->received(result, flags);
+  };
+  send_.on_complete = [](completion& c, ring&, int result, unsigned) {
+    static_cast<send_completion&>(c).self->sent(result);
+  };
+  send_task_.run = [](turn_task& t, ring&) { static_cast<send_task&>(t).self->send_queued(); };
+}
+
+nbd_connection::~nbd_connection() {
+  if (fd_ >= 0)
+    close(fd_);
+  if (serving_) {
+    attached_.core->meter().connection_closed(ring_index{service_.on().index()});
+    service_.plane().report({event::kind::detached, attached_.core->uuid(), attached_.instance, 0, peer_});
+  }
+  if (attached_.core)
+    service_.exports().closed(attached_);
+  if (on_closed_)
+    on_closed_();
+}
+
+connection_status nbd_connection::status() const {
+  connection_status s;
+  s.id = id_;
+  s.ring = service_.on().index();
+  if (attached_.core)
+    s.volume = attached_.core->uuid();
+  s.instance = instance();
+  s.peer = peer_;
+  s.size_seen = size_seen_;
+  s.read_only = attached_.core && !attached_.writing;
+  s.since = since_wall_;
+  s.requests = requests_;
+  return s;
+}
+
+void nbd_connection::begin() {
+  prepare_client_socket(fd_);
+  service_.status_changed(status());
+  handshake_limits limits;
+  limits.options_max = service_.limits().handshake_options_max;
+  limits.extended_headers = true;
+  handshake_ = std::make_unique<handshake>(directory_, limits);
+  const auto greeting = handshake_->greeting();
+  say({greeting.begin(), greeting.end()}, false);
+  receive();
+}
+
+// --- the end
+
+void nbd_connection::drain() {
+  if (phase_ == phase::dropped || phase_ == phase::draining)
+    return;
+  if (phase_ == phase::handshake)
+    return drop();
+  phase_ = phase::draining;
+  if (receiving_)
+    shutdown(fd_, SHUT_RD); // ends the receive; replies still leave
+  check_end();
+}
+
+void nbd_connection::drop() {
+  if (phase_ == phase::dropped)
+    return;
+  phase_ = phase::dropped;
+  shutdown(fd_, SHUT_RDWR);
+  while (ready_) {
+    nbd_request* request = ready_;
+    ready_ = request->next;
+    release(*request);
+  }
+  ready_tail_ = &ready_;
+  check_end();
+}
+
+void nbd_connection::check_end() {
+  if (phase_ != phase::draining && phase_ != phase::dropped)
+    return;
+  if (incoming_ && !(receiving_ && receiving_into_ == target::payload)) { // its payload will never be whole
+    release(*incoming_);
+    incoming_ = nullptr;
+  }
+  if (phase_ == phase::draining) {
+    if (in_flight_ != (incoming_ ? 1u : 0u) || ready_ || sending_)
+      return;
+    phase_ = phase::dropped;
+    shutdown(fd_, SHUT_RDWR);
+  }
+  release_input();
+  if (receiving_ || sending_ || in_flight_ != 0 || send_task_.queued)
+    return;
+  service_.gone(*this);
+}
+
+bool nbd_connection::login_overdue() const {
+  return phase_ == phase::handshake && service_.on().now() - since_ > service_.limits().handshake_timeout;
+}
+
+// --- what this client may open
+
+std::vector<export_listing> nbd_connection::directory::list() const {
+  std::vector<export_listing> found;
+  for (auto& one : connection_.service_.exports().list(connection_.anonymous_))
+    found.push_back({std::move(one.name), std::move(one.description)});
+  return found;
+}
+
+result<export_info> nbd_connection::directory::find(std::string_view name, export_purpose purpose) {
+  if (name.empty())
+    name = connection_.default_export_;
+  const bool go = purpose == export_purpose::go;
+  auto opened = connection_.service_.exports().open(name, connection_.anonymous_, go);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  const volume_spec spec = opened->core->spec();
+  const bool read_only = !opened->writing; // as it was claimed: the volume may have changed since
+  if (go)
+    connection_.attached_ = std::move(*opened);
+  return export_info{std::string(name), spec.description, spec.size.value, read_only};
+}
+
+} // namespace gnomon::io

@@ -1,0 +1,103 @@
+// The vocabulary of the data plane: what a volume, a request, a counter, a connection and a report are. Values only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/clock.hpp"
+#include "config/error.hpp"
+#include "config/settings/settings.hpp"
+#include "config/types.hpp"
+
+namespace gnomon::io {
+
+// What a volume is made of when it is opened; resize and publish change it later.
+struct volume_spec {
+  volume_uuid uuid;
+  volume_name name;                 // NBD export name
+  std::string description;
+  std::string path;                 // flat file or block device, exists already
+  byte_count size;
+  cache_mode cache = cache_mode::buffered;
+  bool read_only = false;
+  bool shared = false;              // several instances may write at once
+  bool writes_failed = false;       // an fsync failed earlier and no operator has cleared it: writes get EIO
+  bool exclusive_block_device = true;
+};
+
+enum class operation : std::uint8_t { read, write, flush, trim, zero, cache, block_status };
+inline constexpr std::size_t operation_count = 7;
+std::string_view to_string(operation op) noexcept;
+
+struct ring_status {
+  std::uint32_t index = 0;
+  std::uint64_t connections = 0, requests = 0, turns = 0, enters = 0;
+  std::uint64_t buffer_bytes = 0;   // request and reply memory in use now
+  std::uint64_t cpu_nanoseconds = 0;
+};
+
+// One open NBD connection (`gnomon volume who`).
+struct connection_status {
+  std::uint64_t id = 0;
+  std::uint32_t ring = 0;
+  volume_uuid volume;
+  instance_id instance;             // "anonymous:LISTENER" when the config has no instances
+  std::string peer;                 // "127.0.0.1:51422", "unix:pid=4242,uid=1000"
+  byte_count size_seen;             // the size it negotiated; smaller than the volume after a resize
+  bool read_only = false;
+  wall_time since;
+  std::uint64_t requests = 0;
+};
+
+struct volume_status {
+  volume_spec spec;                 // with the current size
+  generation_number generation;
+  std::vector<instance_id> writers; // instances attached for writing
+  bool opened_read_only = false;    // its file is: only reopening it makes it writable
+};
+
+// Which instance may open which volume. No entries at all: every client of a listener is one anonymous instance.
+struct access_policy {
+  struct grant { instance_id instance; std::vector<volume_name> volumes; bool snapshots = false; };
+  bool restricted = false;          // true once the config has an `instances` section
+  std::vector<grant> grants;
+};
+
+// Something the control plane should know, reported from a ring or the maintenance thread.
+struct event {
+  enum class kind { sync_failed, write_failed, attached, detached, attach_refused, connections_limit, listener_failed };
+  kind what;
+  volume_uuid volume;               // nil where it does not apply
+  instance_id instance;
+  int os_errno = 0;
+  std::string text;
+};
+
+// A request through the in-process door (typed read/write messages). At most 1 MiB of data.
+struct local_request {
+  operation op = operation::read;
+  byte_offset offset;
+  byte_count length;
+  std::vector<std::byte> data;      // write: exactly `length` bytes
+  bool fua = false;
+};
+using local_reply = result<std::vector<std::byte>>; // read: the bytes; others: empty
+
+// One request as a recorder sees it (`gnomon record`).
+struct request_record {
+  std::uint64_t time_ns;            // CLOCK_BOOTTIME when the request was parsed
+  std::uint64_t offset_bytes;
+  std::uint32_t length_bytes;
+  operation op;
+};
+
+using done_callback = std::function<void(result<void>)>;
+// Takes what a recorder collected; see engine::start_recording.
+using record_sink = std::function<void(std::span<const request_record> batch, std::uint64_t dropped)>;
+
+} // namespace gnomon::io

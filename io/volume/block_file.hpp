@@ -1,0 +1,65 @@
+// The file or block device under a volume: its descriptors, geometry and what the kernel can do with it.
+// Opened, grown and closed on a maintenance thread; the descriptors and facts are read by rings and never change
+// while the object lives. All users share one mode, buffered or O_DIRECT: mixing them on one file loses writes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "config/error.hpp"
+#include "config/settings/settings.hpp"
+#include "config/types.hpp"
+
+namespace gnomon::io {
+
+class block_file {
+public:
+  struct options {
+    std::string path;
+    cache_mode cache = cache_mode::buffered;
+    bool read_only = false;
+    bool exclusive_block_device = true; // O_EXCL: refuse a device that is mounted
+  };
+
+  block_file() = default;
+  ~block_file();
+  block_file(block_file&& other) noexcept;
+  block_file& operator=(block_file&& other) noexcept;
+
+  // not_found, permission_denied, busy (device in use), unsupported (no O_DIRECT here), io_failed.
+  static result<block_file> open(const options& how);
+
+  int data_fd() const noexcept { return data_fd_; }
+  // A second description of the same file, used for fdatasync and nothing else: of two syncs on one description
+  // only one would see an error, and an error is reported once.
+  int sync_fd() const noexcept { return sync_fd_; }
+
+  bool is_block_device() const noexcept { return block_device_; }
+  bool is_direct() const noexcept { return direct_; }
+  // Offsets and lengths on this descriptor must be multiples of this: 1 when buffered.
+  std::uint32_t alignment_bytes() const noexcept { return alignment_; }
+  // Buffered writes here cannot say "would block" (ext4) but are a copy to memory while the disk keeps up: the ring
+  // writes itself instead of handing each write to a kernel worker.
+  bool prefers_inline_writes() const noexcept { return inline_writes_; }
+  // tmpfs and the like: reads never wait for a disk.
+  bool lives_in_memory() const noexcept { return in_memory_; }
+  // Whether fallocate's FALLOC_FL_ZERO_RANGE and FALLOC_FL_PUNCH_HOLE may be tried here; they can still be refused.
+  bool can_zero_range() const noexcept { return zero_range_; }
+  bool can_punch_hole() const noexcept { return punch_hole_; }
+
+  result<byte_count> size() const;
+  // Grows a flat file (sparse) durably; on a block device checks that it is large enough.
+  result<void> grow(byte_count size);
+
+private:
+  result<void> examine();
+  void close_all() noexcept;
+
+  std::string path_;
+  int data_fd_ = -1, sync_fd_ = -1;
+  bool block_device_ = false, direct_ = false, read_only_ = false;
+  bool inline_writes_ = false, in_memory_ = false, zero_range_ = true, punch_hole_ = true;
+  std::uint32_t alignment_ = 1;
+};
+
+} // namespace gnomon::io

@@ -1,0 +1,312 @@
+// Carries requests out on a volume's file. The order is fixed: generation, then checks against the route, then the
+// block gate, then the device, then (FUA) a sync.
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "io/volume/block_status.hpp"
+#include "io/volume/steps.hpp"
+
+namespace gnomon::io {
+
+namespace volume_steps {
+
+namespace {
+
+constexpr std::uint64_t inline_write_bytes_max = 256 * 1024; // a larger one would keep the ring from others too long
+constexpr std::uint64_t will_need_bytes_max = 256ull << 20;  // one CACHE request must not sweep the page cache
+
+void enter(volume_request& r);
+void carry_out(volume_request& r);
+
+constexpr bool changes_data(operation op) {
+  return op == operation::write || op == operation::trim || op == operation::zero;
+}
+
+// --- sync
+
+void sync_answered(parked& node) {
+  auto& r = *static_cast<sync_link&>(static_cast<sync_waiter&>(node)).request;
+  complete(r, r.sync.os_errno);
+}
+
+void sync_then_complete(volume_request& r) {
+  r.step = syncing;
+  r.sync.request = &r;
+  r.sync.ring = ring_index{r.on->index()};
+  r.sync.resume = sync_answered;
+  r.core->request_sync(r.sync, *r.on);
+}
+
+// --- read
+
+// From the page cache, if all of it is there: without a trip through the ring. True when the request is over.
+bool read_inline(volume_request& r) {
+  const block_file& file = r.core->file();
+  if (file.is_direct() || r.core->has_faults())
+    return false;
+  iovec into{r.memory.data, r.length};
+  const ssize_t got =
+      preadv2(file.data_fd(), &into, 1, static_cast<off_t>(r.offset), file.lives_in_memory() ? 0 : RWF_NOWAIT);
+  if (got != static_cast<ssize_t>(r.length))
+    return false;
+  complete(r, 0);
+  return true;
+}
+
+// --- write
+
+// Straight into the page cache from this thread. True when the request is over.
+bool write_inline(volume_request& r) {
+  volume_core& core = *r.core;
+  if (!takes_payload_at_once(core, r.length, *r.on))
+    return false;
+  const boot_time before = r.on->now();
+  std::uint64_t done = 0;
+  while (done < r.length) {
+    const ssize_t wrote =
+        pwrite(core.file().data_fd(), r.data + done, r.length - done, static_cast<off_t>(r.offset + done));
+    if (wrote > 0) {
+      done += static_cast<std::uint64_t>(wrote);
+    } else if (wrote < 0 && errno != EINTR) {
+      complete(r, errno);
+      return true;
+    } else if (wrote == 0) {
+      complete(r, EIO);
+      return true;
+    }
+  }
+  const boot_time after = r.on->read_clock();
+  core.note_inline_write(after, after - before);
+  changed(r);
+  return true;
+}
+
+// The payload lies in memory that is about to go away, and the write has to wait: copy it.
+bool keep_payload(volume_request& r) {
+  if (r.op != operation::write || r.memory)
+    return true;
+  r.memory = r.on->buffers().acquire_reserved(static_cast<std::uint32_t>(r.length));
+  if (!r.memory)
+    return false;
+  std::memcpy(r.memory.data, r.data, r.length);
+  r.data = r.memory.data;
+  return true;
+}
+
+void write_direct(volume_request& r) {
+  const span_of_blocks blocks(r, alignment_of(r));
+  if (!blocks.partial())
+    return device(r, write_all, true, r.data, r.offset, r.length);
+  // The neighbours' bytes of the first and last block are read into `scratch` and copied around the payload.
+  const std::uint64_t unit = alignment_of(r);
+  r.scratch = r.on->buffers().acquire_reserved();
+  if (!r.scratch)
+    return complete(r, ENOMEM);
+  const bool one_block = blocks.end - blocks.begin == unit;
+  if (blocks.partial_head || one_block)
+    return device(r, read_head, false, r.scratch.data, blocks.begin, unit);
+  device(r, read_tail, false, r.scratch.data, blocks.end - unit, unit);
+}
+
+void copy_neighbours(volume_request& r, bool head) {
+  const std::uint64_t unit = alignment_of(r);
+  const span_of_blocks blocks(r, unit);
+  const std::uint64_t end = r.offset + r.length;
+  const bool one_block = blocks.end - blocks.begin == unit;
+  if (head)
+    std::memcpy(r.memory.data, r.scratch.data, r.offset - blocks.begin);
+  if (!head || one_block) {
+    const std::uint64_t tail_block = blocks.end - unit;
+    std::memcpy(r.memory.data + (end - blocks.begin), r.scratch.data + (end - tail_block), blocks.end - end);
+  }
+  if (head && !one_block && blocks.partial_tail)
+    return device(r, read_tail, false, r.scratch.data, blocks.end - unit, unit);
+  device(r, write_all, true, r.memory.data, blocks.begin, blocks.end - blocks.begin);
+}
+
+// --- block status: seeking for holes may wait for the disk, so it is not done on the ring
+
+void block_status(volume_request& r) {
+  volume_request* request = &r;
+  const bool queued = r.core->plane().blocking.submit([request] {
+    volume_request& r = *request;
+    auto found = extents_of(r.core->file().data_fd(), byte_offset{r.offset}, byte_count{r.length}, r.extents_max);
+    const int error = found ? 0 : (found.error().os_errno != 0 ? found.error().os_errno : EIO);
+    if (found)
+      r.extents = std::move(*found);
+    const bool posted = r.on->post([request, error](ring&) { complete(*request, error); });
+    assert(posted && "a ring outlives its requests");
+    (void)posted;
+  });
+  if (!queued)
+    complete(r, ENOMEM);
+}
+
+// --- the way in
+
+void gate_granted(parked& node) {
+  auto& r = *static_cast<gate_link&>(static_cast<gate_waiter&>(node)).request;
+  r.gated = true;
+  carry_out(r);
+}
+
+void acquire_gate(volume_request& r) {
+  granule_gate* gate = r.core->block_gate();
+  if (!gate || !changes_data(r.op))
+    return carry_out(r);
+  const span_of_blocks blocks(r, alignment_of(r));
+  const span_of_blocks zero_blocks(r, block_bytes);
+  const bool alone = r.op == operation::write ? blocks.partial() : r.op == operation::zero && zero_blocks.partial();
+  r.gate.request = &r;
+  r.gate.ring = ring_index{r.on->index()};
+  r.gate.resume = gate_granted;
+  switch (gate->try_acquire(byte_offset{r.offset}, byte_count{r.length},
+                            alone ? gate_mode::exclusive : gate_mode::shared, r.gate)) {
+  case granule_gate::outcome::acquired:
+    r.gated = true;
+    return carry_out(r);
+  case granule_gate::outcome::parked:
+    return;
+  case granule_gate::outcome::full:
+    return complete(r, ENOMEM);
+  }
+}
+
+void carry_out(volume_request& r) {
+  r.step = idle;
+  switch (r.op) {
+  case operation::read: {
+    if (read_inline(r))
+      return;
+    const span_of_blocks blocks(r, alignment_of(r));
+    return device(r, read_all, false, r.memory.data, blocks.begin, blocks.end - blocks.begin);
+  }
+  case operation::write:
+    if (r.core->file().is_direct())
+      return write_direct(r);
+    if (write_inline(r))
+      return;
+    if (!keep_payload(r))
+      return complete(r, ENOMEM);
+    return device(r, write_all, true, r.data, r.offset, r.length);
+  case operation::zero:
+    return zero_after(r, idle);
+  case operation::trim:
+    return trim(r);
+  case operation::flush:
+    return sync_then_complete(r);
+  case operation::cache:
+    if (r.core->file().is_direct())
+      return complete(r, 0);
+    return device(r, will_need, false, nullptr, r.offset, std::min(r.length, will_need_bytes_max));
+  case operation::block_status:
+    return block_status(r);
+  }
+}
+
+void hold_ended(parked& node) { enter(*static_cast<hold_link&>(node).request); }
+
+void enter(volume_request& r) {
+  volume_core& core = *r.core;
+  const ring_index here{r.on->index()};
+  const auto entry = core.generations().enter(here, changes_data(r.op) ? hold_rule::park : hold_rule::pass);
+  if (entry.held) {
+    if (!keep_payload(r))
+      return complete(r, ENOMEM);
+    r.hold.request = &r;
+    r.hold.ring = here;
+    r.hold.resume = hold_ended;
+    return core.plane().holds[here.value].park(core, r.hold);
+  }
+  r.generation = entry.generation;
+  r.counted = true;
+  const route& way = core.current_route();
+  if (way.closing)
+    return complete(r, ESHUTDOWN);
+  if (r.offset > way.size.value || r.length > way.size.value - r.offset)
+    return complete(r, changes_data(r.op) ? ENOSPC : EINVAL);
+  if (changes_data(r.op) || r.op == operation::flush) {
+    if (way.read_only && changes_data(r.op))
+      return complete(r, EPERM);
+    if (core.writes_failed())
+      return complete(r, EIO);
+  }
+  if (way.recording)
+    way.recording->push(here, {static_cast<std::uint64_t>(r.started.time_since_epoch().count()), r.offset,
+                               static_cast<std::uint32_t>(std::min<std::uint64_t>(r.length, 0xffffffffu)), r.op});
+  acquire_gate(r);
+}
+
+} // namespace
+
+// --- the steps, shared
+
+void complete(volume_request& r, int error) {
+  r.error = error;
+  volume_core& core = *r.core;
+  if (r.gated) {
+    r.gated = false;
+    core.block_gate()->release(r.gate);
+  }
+  if (r.scratch)
+    r.on->buffers().release(r.scratch);
+  if (r.counted) {
+    r.counted = false;
+    core.generations().leave(ring_index{r.on->index()}, r.generation);
+  }
+  r.finish(r, *r.on);
+}
+
+void changed(volume_request& r) { // the data is in place
+  if (r.fua)
+    return sync_then_complete(r);
+  complete(r, 0);
+}
+
+void next_step(volume_request& r) {
+  switch (r.step) {
+  case read_all:
+    return complete(r, 0);
+  case read_head:
+    return copy_neighbours(r, true);
+  case read_tail:
+    return copy_neighbours(r, false);
+  case write_all:
+  case punch:
+    return changed(r);
+  case will_need:
+    return complete(r, 0);
+  default:
+    return zero_after(r, static_cast<step>(r.step));
+  }
+}
+
+} // namespace volume_steps
+
+std::uint32_t memory_bytes(const volume_core& core, std::uint64_t offset, std::uint64_t length) noexcept {
+  using namespace volume_steps;
+  const std::uint64_t unit = core.file().alignment_bytes();
+  return static_cast<std::uint32_t>(up(offset + length, unit) - down(offset, unit));
+}
+
+std::uint32_t memory_skew(const volume_core& core, std::uint64_t offset) noexcept {
+  return static_cast<std::uint32_t>(offset - volume_steps::down(offset, core.file().alignment_bytes()));
+}
+
+bool takes_payload_at_once(const volume_core& core, std::uint64_t length, const ring& on) noexcept {
+  return length <= volume_steps::inline_write_bytes_max && core.may_write_inline(on.now()) && !core.has_faults();
+}
+
+void start(volume_request& request, ring& on) {
+  request.on = &on;
+  request.error = 0;
+  request.counted = request.gated = false;
+  volume_steps::enter(request);
+}
+
+} // namespace gnomon::io

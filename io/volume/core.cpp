@@ -1,0 +1,177 @@
+#include "io/volume/core.hpp"
+
+#include <cerrno>
+
+#include "config/log.hpp"
+
+namespace gnomon::io {
+
+result<std::shared_ptr<volume_core>> volume_core::open(volume_spec spec, data_plane& plane) {
+  if (spec.size.value == 0 || spec.size.value > volume_bytes_max || spec.size.value % sector_bytes != 0)
+    return fail(errc::invalid_argument, "volume " + spec.name.value + ": size " + std::to_string(spec.size.value) +
+                                            " is not a positive multiple of 512 up to 1 PiB");
+  auto file = block_file::open({spec.path, spec.cache, spec.read_only, spec.exclusive_block_device});
+  if (!file)
+    return fail(file.error().code, "volume " + spec.name.value + ": " + file.error().message, file.error().os_errno);
+  const auto holds = file->size();
+  if (!holds)
+    return tl::unexpected(holds.error());
+  if (holds->value < spec.size.value) {
+    if (spec.read_only)
+      return fail(errc::invalid_argument,
+                  "volume " + spec.name.value + ": " + spec.path + " is smaller than the volume");
+    if (auto grown = file->grow(spec.size); !grown)
+      return tl::unexpected(grown.error());
+  }
+  std::shared_ptr<volume_core> core{new volume_core(std::move(spec), std::move(*file), plane)};
+  auto faults = fault_plan::from_environment();
+  if (!faults)
+    return tl::unexpected(faults.error());
+  core->faults_ = std::move(*faults);
+  return core;
+}
+
+volume_core::volume_core(volume_spec spec, block_file file, data_plane& plane)
+    : plane_(plane), uuid_(spec.uuid), opened_read_only_(spec.read_only), file_(std::move(file)),
+      generations_(plane.ring_count(), plane.resume.wake), route_(plane.epochs), syncs_(spec.writes_failed),
+      meter_(plane.ring_count()), observations_(plane.ring_count(), default_chunk_bytes(spec.size)),
+      writes_failed_(spec.writes_failed), spec_(std::move(spec)) {
+  if (file_.is_direct() && !spec_.read_only) {
+    granule_gate::options o;
+    o.unit = byte_count{block_bytes};
+    o.resume = plane.resume;
+    block_gate_ = std::make_unique<granule_gate>(o);
+  }
+  auto first = std::make_unique<route>();
+  first->size = spec_.size;
+  first->read_only = spec_.read_only;
+  route_.swap(std::move(first));
+  sync_.core = this;
+  sync_.on_complete = [](completion& self, ring& on, int result, unsigned) {
+    static_cast<sync_operation&>(self).core->sync_done(on, result);
+  };
+}
+
+volume_core::~volume_core() = default;
+
+void volume_core::note_inline_write(boot_time finished, nanoseconds took) noexcept {
+  if (took < stall) [[likely]]
+    return;
+  const nanoseconds pause = std::min(took * 20, inline_pause_max);
+  inline_again_at_.store((finished.time_since_epoch() + pause).count(), std::memory_order_relaxed);
+}
+
+void volume_core::request_sync(sync_waiter& waiter, ring& on) {
+  switch (syncs_.arrive(waiter)) {
+  case sync_coalescer::arrival::start_sync:
+    return submit_sync(on);
+  case sync_coalescer::arrival::joined:
+    return;
+  case sync_coalescer::arrival::full:
+    waiter.os_errno = ENOMEM;
+    [[fallthrough]];
+  case sync_coalescer::arrival::failed:
+    return waiter.resume(waiter);
+  }
+}
+
+void volume_core::submit_sync(ring& on) {
+  if (faults_) [[unlikely]] {
+    sync_fault_id_ = faults_->before_sync(file_.data_fd()).value;
+    if (const auto decision = faults_->decide(disk_operation::sync, byte_offset{0}, byte_count{0});
+        decision.os_errno != 0)
+      return on.complete_later(sync_, -decision.os_errno);
+  }
+  on.submit_sync(sync_, file_.sync_fd());
+}
+
+void volume_core::sync_done(ring& on, int result) {
+  if (result == -EINTR || result == -EAGAIN)
+    return submit_sync(on);
+  const int error = result < 0 ? -result : 0;
+  if (faults_) [[unlikely]] {
+    if (auto ok = faults_->after_sync(file_.data_fd(), fault_plan::sync_id{sync_fault_id_}, error); !ok)
+      log::error("fault plan: {}", ok.error().to_string());
+  }
+  const auto outcome = syncs_.completed(error);
+  if (outcome.newly_failed) {
+    writes_failed_.store(true, std::memory_order_release);
+    change_spec([](volume_spec& s) { s.writes_failed = true; });
+    plane_.report({event::kind::sync_failed, uuid_, {}, error, "writes that were not yet flushed may be lost"});
+  }
+  if (outcome.start_another)
+    submit_sync(on);
+  plane_.resume.resume_list(outcome.answer);
+}
+
+volume_spec volume_core::spec() const {
+  std::lock_guard lock{spec_mutex_};
+  return spec_;
+}
+
+void volume_core::change_spec(const std::function<void(volume_spec&)>& change) {
+  std::lock_guard lock{spec_mutex_};
+  change(spec_);
+}
+
+void volume_core::publish(const std::function<void(route&)>& change) {
+  auto next = std::make_unique<route>(*route_.load()); // under `control`: nobody else swaps it meanwhile
+  change(*next);
+  route_.swap(std::move(next));
+}
+
+void volume_core::publish_recording(recorder* recording) {
+  std::lock_guard lock{control};
+  publish([&](route& r) { r.recording = recording; });
+}
+
+void volume_core::clear_write_failure() {
+  syncs_.clear_failure();
+  change_spec([](volume_spec& s) { s.writes_failed = false; });
+  writes_failed_.store(false, std::memory_order_release);
+}
+
+result<void> volume_core::attach(const instance_id& who, bool writing) {
+  std::lock_guard lock{attach_mutex_};
+  if (attach_refused_ && (!refused_instance_ || *refused_instance_ == who))
+    return fail(errc::busy, "the volume is being fenced; try again");
+  if (!writing)
+    return {};
+  {
+    std::lock_guard spec_lock{spec_mutex_};
+    if (!spec_.shared) {
+      for (const auto& [holder, connections] : writers_)
+        if (holder != who)
+          return fail(errc::busy, "volume " + spec_.name.value + " is attached by instance " + holder.value +
+                                      "; detach it there, or take it over with: gnomon volume fence " +
+                                      spec_.name.value);
+    }
+  }
+  ++writers_[who];
+  return {};
+}
+
+void volume_core::detach(const instance_id& who, bool writing) {
+  if (!writing)
+    return;
+  std::lock_guard lock{attach_mutex_};
+  const auto held = writers_.find(who);
+  if (held != writers_.end() && --held->second == 0)
+    writers_.erase(held);
+}
+
+std::vector<instance_id> volume_core::writers() const {
+  std::lock_guard lock{attach_mutex_};
+  std::vector<instance_id> names;
+  for (const auto& [who, connections] : writers_)
+    names.push_back(who);
+  return names;
+}
+
+void volume_core::refuse_attach(std::optional<std::optional<instance_id>> who) {
+  std::lock_guard lock{attach_mutex_};
+  attach_refused_ = who.has_value();
+  refused_instance_ = who ? *who : std::nullopt;
+}
+
+} // namespace gnomon::io

@@ -1,0 +1,125 @@
+// A volume's core on its home: its file, generation, gate, counters and the route that rings follow. The engine's
+// registry owns it; actors and connections come and go without touching it.
+//
+// Threads: rings use the hot part (route, generations, gate, counters) without locks. Control members run on
+// maintenance threads, one at a time per volume (`control`). Nothing here blocks a ring.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "config/types.hpp"
+#include "io/fault/fault_plan.hpp"
+#include "io/granule/generation.hpp"
+#include "io/granule/granule_gate.hpp"
+#include "io/measure/counters.hpp"
+#include "io/measure/observation.hpp"
+#include "io/measure/recorder.hpp"
+#include "io/ring/quiescence.hpp"
+#include "io/types.hpp"
+#include "io/volume/block_file.hpp"
+#include "io/volume/data_plane.hpp"
+#include "io/volume/sync_coalescer.hpp"
+
+namespace gnomon::io {
+
+// What a ring needs to know to carry out a request. Immutable once published; no pointer to it survives a wait.
+struct route {
+  byte_count size;
+  bool read_only = false;
+  bool closing = false;          // new requests get ESHUTDOWN
+  recorder* recording = nullptr; // lives until the ring has passed a quiescent point after it was unpublished
+};
+
+class volume_core {
+public:
+  // Opens the file and checks that it holds `spec.size` bytes (a flat file that is shorter is grown). Blocks.
+  static result<std::shared_ptr<volume_core>> open(volume_spec spec, data_plane& plane);
+  // Every request has left (see close in engine). Closes the files.
+  ~volume_core();
+
+  // --- hot part: rings
+  const route& current_route() const noexcept { return *route_.load(); }
+  const block_file& file() const noexcept { return file_; }
+  generation_gate& generations() noexcept { return generations_; }
+  // Block-precise locks for O_DIRECT volumes, where part of a block is read, changed and written; null when buffered.
+  granule_gate* block_gate() noexcept { return block_gate_.get(); }
+  volume_meter& meter() noexcept { return meter_; }
+  observation_set& observations() noexcept { return observations_; }
+  fault_plan* faults() noexcept { return faults_.get(); }
+  bool has_faults() const noexcept { return faults_ != nullptr; }
+  data_plane& plane() noexcept { return plane_; }
+  const volume_uuid& uuid() const noexcept { return uuid_; }
+  bool writes_failed() const noexcept { return writes_failed_.load(std::memory_order_acquire); }
+
+  // Whether a buffered write may be made by the ring itself now. After one that stalled (the disk does not keep up)
+  // the next ones go to kernel workers for a while, so that a slow disk holds back its own volume only.
+  bool may_write_inline(boot_time now) const noexcept {
+    return file_.prefers_inline_writes() &&
+           now.time_since_epoch().count() >= inline_again_at_.load(std::memory_order_relaxed);
+  }
+  void note_inline_write(boot_time finished, nanoseconds took) noexcept;
+
+  // Joins the flush under way after next, or starts it; `waiter` is resumed on its ring with os_errno set.
+  void request_sync(sync_waiter& waiter, ring& on);
+
+  // --- control part: maintenance threads
+  std::mutex control;       // held by whoever changes the volume
+  volume_spec spec() const; // any thread; with the current size, name and flags
+  void change_spec(const std::function<void(volume_spec&)>& change);
+  void publish(const std::function<void(route&)>& change); // under control
+  void publish_recording(recorder* recording);             // takes control
+  bool opened_read_only() const noexcept { return opened_read_only_; }
+  result<void> grow_file(byte_count size) { return file_.grow(size); }
+  void clear_write_failure();
+
+  // --- attachments: which instances hold the volume for writing, and by how many connections. Any thread.
+  // busy, naming the holder.
+  result<void> attach(const instance_id& who, bool writing);
+  void detach(const instance_id& who, bool writing);
+  std::vector<instance_id> writers() const;
+  // While a fence is at work nobody (or not that instance) may attach.
+  void refuse_attach(std::optional<std::optional<instance_id>> who);
+
+private:
+  static constexpr nanoseconds stall = std::chrono::milliseconds{5};
+  static constexpr nanoseconds inline_pause_max = std::chrono::seconds{2};
+
+  volume_core(volume_spec spec, block_file file, data_plane& plane);
+  void submit_sync(ring& on);
+  void sync_done(ring& on, int result);
+
+  struct sync_operation : completion {
+    volume_core* core = nullptr;
+  };
+
+  data_plane& plane_;
+  const volume_uuid uuid_;
+  const bool opened_read_only_;
+  block_file file_;
+  generation_gate generations_;
+  std::unique_ptr<granule_gate> block_gate_;
+  published<route> route_;
+  sync_coalescer syncs_;
+  sync_operation sync_; // one in flight per file
+  std::uint64_t sync_fault_id_ = 0;
+  volume_meter meter_;
+  observation_set observations_;
+  std::unique_ptr<fault_plan> faults_;
+  std::atomic<bool> writes_failed_;
+  std::atomic<std::int64_t> inline_again_at_{0}; // ns of CLOCK_BOOTTIME
+
+  mutable std::mutex attach_mutex_;
+  std::map<instance_id, std::uint32_t> writers_;
+  bool attach_refused_ = false;
+  std::optional<instance_id> refused_instance_; // nothing: nobody may
+
+  mutable std::mutex spec_mutex_;
+  volume_spec spec_;
+};
+
+} // namespace gnomon::io

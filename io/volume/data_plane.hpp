@@ -1,0 +1,44 @@
+// What the rings of one engine share: the rings themselves, their inboxes of resumed requests, reclamation, the pool
+// for calls that may block, and the way to tell the control plane. Made before the rings, destroyed after them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "io/ring/blocking_pool.hpp"
+#include "io/ring/quiescence.hpp"
+#include "io/ring/ring.hpp"
+#include "io/ring/wake.hpp"
+#include "io/types.hpp"
+#include "io/volume/hold_line.hpp"
+
+namespace gnomon::io {
+
+struct data_plane {
+  static constexpr unsigned blocking_threads = 4;
+
+  explicit data_plane(std::uint32_t ring_count)
+      : inboxes(std::make_unique<ring_inbox[]>(ring_count)), holds(std::make_unique<hold_line[]>(ring_count)),
+        epochs(ring_count), blocking(blocking_threads) {
+    resume = {
+        inboxes.get(),
+        ring_count,
+        {[](void* self, ring_index which) { static_cast<data_plane*>(self)->rings[which.value]->wake(); }, this}};
+  }
+  std::uint32_t ring_count() const noexcept { return static_cast<std::uint32_t>(rings.size()); }
+  void report(event what) const {
+    if (on_event)
+      on_event(std::move(what));
+  }
+
+  std::vector<std::unique_ptr<ring>> rings;
+  std::unique_ptr<ring_inbox[]> inboxes; // [ring index]
+  resume_target resume;
+  std::unique_ptr<hold_line[]> holds; // [ring index]
+  quiescence epochs;
+  blocking_pool blocking;
+  std::function<void(event)> on_event; // must not block
+};
+
+} // namespace gnomon::io

@@ -1,0 +1,61 @@
+#include "io/volume/hold_line.hpp"
+
+#include <algorithm>
+
+#include "io/volume/core.hpp"
+
+namespace gnomon::io {
+
+void hold_line::park(volume_core& core, parked& node) {
+  const ring_index here{ring_->index()};
+  if (!core.generations().park(here))
+    return node.resume(node);
+  auto found = std::find_if(lines_.begin(), lines_.end(), [&](const line& l) { return l.core == &core; });
+  if (found == lines_.end())
+    found = lines_.insert(lines_.end(), line{&core, {}});
+  found->waiting.push_back(&node);
+  if (const auto deadline = core.generations().hold_deadline())
+    arm(*deadline);
+}
+
+void hold_line::arm(boot_time deadline) {
+  if (alarm_armed_)
+    return; // it looks at every line when it goes off
+  const auto left = std::max<nanoseconds>(deadline - boot_clock::now(), nanoseconds{1});
+  alarm_span_ = {left.count() / 1'000'000'000, left.count() % 1'000'000'000};
+  alarm_.line = this;
+  alarm_.on_complete = [](completion& self, ring&, int, unsigned) {
+    static_cast<alarm_completion&>(self).line->alarm_armed_ = false; // turn() follows
+  };
+  alarm_armed_ = true;
+  ring_->submit_timeout(alarm_, &alarm_span_);
+}
+
+void hold_line::turn() {
+  if (lines_.empty()) [[likely]]
+    return;
+  const boot_time now = boot_clock::now();
+  const ring_index here{ring_->index()};
+  std::vector<line> free_to_go;
+  for (auto& l : lines_) {
+    auto& generations = l.core->generations();
+    if (const auto deadline = generations.hold_deadline()) {
+      if (*deadline > now) {
+        arm(*deadline);
+        continue;
+      }
+      generations.expire(generations.current());
+    }
+    free_to_go.push_back({l.core, std::move(l.waiting)});
+    l.core = nullptr;
+  }
+  std::erase_if(lines_, [](const line& l) { return l.core == nullptr; });
+  for (auto& l : free_to_go) {
+    volume_core& core = *l.core; // a resumed request counts itself, so the core stays until unpark
+    for (parked* node : l.waiting)
+      node->resume(*node);
+    core.generations().unpark(here);
+  }
+}
+
+} // namespace gnomon::io

@@ -1,0 +1,86 @@
+// One request against a volume core, from start() to its one call of `finish`: the same path for NBD connections and
+// for the in-process door. Owned by its caller (embedded in the NBD request or the local request); ring thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "io/granule/granule_gate.hpp"
+#include "io/ring/buffer_pool.hpp"
+#include "io/ring/ring.hpp"
+#include "io/ring/wake.hpp"
+#include "io/types.hpp"
+#include "io/volume/block_status.hpp"
+#include "io/volume/sync_coalescer.hpp"
+
+namespace gnomon::io {
+
+class volume_core;
+struct volume_request;
+
+// A request's place in each of the lines it may have to wait in.
+struct gate_link : gate_waiter {
+  volume_request* request = nullptr;
+};
+struct sync_link : sync_waiter {
+  volume_request* request = nullptr;
+};
+struct hold_link : parked {
+  volume_request* request = nullptr;
+};
+
+struct volume_request : completion {
+  // --- filled by the caller
+  volume_core* core = nullptr; // outlives the request
+  operation op = operation::read;
+  bool fua = false;
+  bool may_punch = true;     // zero: holes allowed (no NBD_CMD_FLAG_NO_HOLE)
+  bool fast_only = false;    // zero: ENOTSUP rather than slow
+  std::uint64_t offset = 0;  // bytes from the start of the volume
+  std::uint64_t length = 0;  // bytes
+  buffer memory;             // read, write: from acquire(memory_bytes(...))
+  std::byte* data = nullptr; // read, write: memory.data + memory_skew(...); or, for a write of a buffered
+                             // volume, anywhere that stays valid until `finish`
+  using finish_function = void (*)(volume_request& self, ring& on);
+  finish_function finish = nullptr;
+  void* owner = nullptr; // the caller's, for `finish`
+  boot_time started{};   // when it was parsed
+
+  // --- the answer
+  int error = 0;               // errno, 0 = done
+  std::vector<extent> extents; // block_status: at most extents_max of them, from `offset` on
+  std::uint32_t extents_max = 1;
+
+  // --- private to volume_steps.hpp
+  ring* on = nullptr;
+  generation_number generation;
+  std::uint64_t io_offset = 0; // the device operation under way
+  std::uint64_t io_bytes = 0, io_done = 0;
+  std::byte* io_memory = nullptr; // null: no memory (fallocate)
+  int io_mode = 0;                // fallocate mode
+  buffer scratch;                 // one aligned block for read-modify-write, or zeroes to write
+  std::uint8_t step = 0;
+  bool counted = false, gated = false, writing = false;
+  bool in_device = false; // an O_DIRECT transfer is under way
+  gate_link gate;
+  sync_link sync;
+  hold_link hold; // while new writes are held
+  // with a fault plan only (tests)
+  std::uint64_t fault_write = 0;
+  int fault_result = 0;
+  __kernel_timespec fault_wait{};
+};
+
+// O_DIRECT wants whole aligned blocks: a request's memory covers the blocks it touches, its data starts inside them.
+std::uint32_t memory_bytes(const volume_core& core, std::uint64_t offset, std::uint64_t length) noexcept;
+std::uint32_t memory_skew(const volume_core& core, std::uint64_t offset) noexcept;
+
+// Whether a write's payload will be taken before start() returns, so that it may lie in memory that goes away then.
+// Should it have to wait after all (a hold), start() keeps a copy.
+bool takes_payload_at_once(const volume_core& core, std::uint64_t length, const ring& on) noexcept;
+
+// Carries the request out. `finish` is called exactly once, possibly from inside start().
+void start(volume_request& request, ring& on);
+
+} // namespace gnomon::io

@@ -1,0 +1,63 @@
+// What the parts of carrying a request out share: volume_io.cpp (the way in, reads, writes, the end), volume_zero.cpp
+// and volume_device.cpp. An operation is a short sequence of device operations; `step` names the one under way.
+// Ring thread of the request only; for these three files, not for their callers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "io/volume/core.hpp"
+#include "io/volume/request.hpp"
+
+namespace gnomon::io::volume_steps {
+
+enum step : std::uint8_t {
+  idle,
+  read_all,
+  read_head,
+  read_tail,
+  write_all,
+  zero_head,
+  zero_head_write,
+  zero_middle,
+  zero_pieces,
+  zero_tail,
+  zero_tail_write,
+  punch,
+  will_need,
+  syncing
+};
+
+constexpr std::uint64_t down(std::uint64_t value, std::uint64_t unit) { return value / unit * unit; }
+constexpr std::uint64_t up(std::uint64_t value, std::uint64_t unit) { return down(value + unit - 1, unit); }
+
+// The blocks a request touches, and whether it covers its first and last one only in part.
+struct span_of_blocks {
+  std::uint64_t begin, end; // block-aligned
+  bool partial_head, partial_tail;
+  span_of_blocks(const volume_request& r, std::uint64_t unit)
+      : begin(down(r.offset, unit)), end(up(r.offset + r.length, unit)), partial_head(begin != r.offset),
+        partial_tail(end != r.offset + r.length) {}
+  bool partial() const { return partial_head || partial_tail; }
+};
+
+inline std::uint64_t alignment_of(const volume_request& r) { return r.core->file().alignment_bytes(); }
+
+// The end: gives back what the request holds and calls its `finish`.
+void complete(volume_request& r, int error);
+// The data is in place: done, after a sync if it is FUA.
+void changed(volume_request& r);
+// The device operation of `r.step` is done: what comes next.
+void next_step(volume_request& r);
+
+// One device operation on [offset, offset + bytes), however many pieces it takes; next_step() or complete() follows.
+// Without memory it is fallocate in `r.io_mode`, or advice.
+void device(volume_request& r, step s, bool writing, std::byte* memory, std::uint64_t offset, std::uint64_t bytes);
+
+// Zeroing goes on after the step `done`; `idle` begins it.
+void zero_after(volume_request& r, step done);
+// The file system cannot zero a range by itself: on by writing zeros, unless that takes too long.
+void zero_without_help(volume_request& r);
+void trim(volume_request& r);
+
+} // namespace gnomon::io::volume_steps

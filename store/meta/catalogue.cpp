@@ -1,0 +1,352 @@
+#include "store/meta/catalogue.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "config/log.hpp"
+
+namespace gnomon::store {
+
+namespace {
+
+constexpr std::size_t sync_singly_max = 8;   // more files at once are synced with one syncfs
+constexpr std::size_t purge_batch_max = 256; // records erased by one commit
+
+result<void> check_name(const volume_name& name) {
+  const auto& text = name.value;
+  const bool printable = std::all_of(text.begin(), text.end(),
+                                     [](unsigned char c) { return c > 32 && c != 127 && c != '/' && c != '@'; });
+  if (text.empty() || text.size() > volume_name_length_max || !printable)
+    return fail(errc::invalid_argument, fmt::format("volume name \"{}\": 1 to {} characters without spaces, '/', '@'",
+                                                    text.substr(0, volume_name_length_max), volume_name_length_max));
+  return {};
+}
+
+result<void> check_size(byte_count size) {
+  if (size.value == 0 || size.value > volume_bytes_max || size.value % sector_bytes != 0)
+    return fail(errc::invalid_argument,
+                fmt::format("volume size {}: a multiple of {} up to {}", size.value, sector_bytes, volume_bytes_max));
+  return {};
+}
+
+tl::unexpected<error> no_such(volume_uuid uuid) { return fail(errc::not_found, "no volume " + uuid.to_string()); }
+
+// Takes the size of an external file or device, or checks that it holds the size that was asked for.
+result<void> take_size(const std::string& path, const backing& found, byte_count wanted, volume_record& record) {
+  record.size = wanted.value == 0 ? found.size : wanted;
+  if (record.size > found.size)
+    return fail(errc::invalid_argument,
+                fmt::format("{}: holds {} bytes, {} were asked for", path, found.size.value, wanted.value));
+  return check_size(record.size);
+}
+
+} // namespace
+
+environment_options meta_environment_options(std::string directory) {
+  environment_options options;
+  options.name = "meta";
+  options.directory = std::move(directory);
+  options.databases = meta_database_names();
+  return options;
+}
+
+catalogue::catalogue(catalogue_options options)
+    : options_(std::move(options)), files_(options_.volumes_path, options_.trash_path) {}
+
+void catalogue::stop() {
+  if (worker_)
+    worker_->stop();
+}
+
+// --- reads
+
+std::optional<volume_record> catalogue::find(volume_uuid uuid) const {
+  std::shared_lock lock(mutex_);
+  const auto found = by_uuid_.find(uuid);
+  if (found == by_uuid_.end() || found->second.deleted_at)
+    return std::nullopt;
+  return found->second;
+}
+
+std::optional<volume_record> catalogue::find(const volume_name& name) const {
+  std::shared_lock lock(mutex_);
+  const auto found = by_name_.find(name.value);
+  if (found == by_name_.end())
+    return std::nullopt;
+  return by_uuid_.at(found->second);
+}
+
+std::vector<volume_record> catalogue::list() const {
+  std::shared_lock lock(mutex_);
+  std::vector<volume_record> records;
+  records.reserve(by_name_.size());
+  for (const auto& [name, uuid] : by_name_)
+    records.push_back(by_uuid_.at(uuid));
+  return records;
+}
+
+std::vector<volume_record> catalogue::list_deleted() const {
+  std::vector<volume_record> records;
+  {
+    std::shared_lock lock(mutex_);
+    for (const auto& [uuid, record] : by_uuid_)
+      if (record.deleted_at)
+        records.push_back(record);
+  }
+  std::sort(records.begin(), records.end(),
+            [](auto& a, auto& b) { return std::tie(*b.deleted_at, a.uuid) < std::tie(*a.deleted_at, b.uuid); });
+  return records;
+}
+
+// --- the steps of a change
+
+void catalogue::put_in_index(const volume_record& record) {
+  if (const auto old = by_uuid_.find(record.uuid); old != by_uuid_.end() && !old->second.deleted_at)
+    by_name_.erase(old->second.name.value);
+  by_uuid_[record.uuid] = record;
+  if (!record.deleted_at)
+    by_name_[record.name.value] = record.uuid;
+}
+
+// Record first, then index, then descriptor. A mark in `unwritten` is committed with the record and erased with a
+// later commit, so that a descriptor which a crash kept from being written is written at the next start.
+result<void> catalogue::commit(std::vector<volume_record> records, descriptor with) {
+  auto written = std::exchange(descriptors_written_, {});
+  auto committed = options_.meta->write([&](write_transaction& t) -> result<void> {
+    for (const auto uuid : written)
+      if (auto ok = t.erase(meta_database::unwritten, volume_key(uuid)); !ok)
+        return tl::unexpected(ok.error());
+    for (const auto& record : records) {
+      if (auto ok = t.put(meta_database::volumes, volume_key(record.uuid), encode(record)); !ok)
+        return ok;
+      if (with == descriptor::leave)
+        continue;
+      if (auto ok = t.put(meta_database::unwritten, volume_key(record.uuid), {}); !ok)
+        return ok;
+    }
+    return {};
+  });
+  if (!committed) {
+    descriptors_written_ = std::move(written);
+    return committed;
+  }
+  {
+    std::unique_lock lock(mutex_);
+    for (const auto& record : records)
+      put_in_index(record);
+  }
+  if (with == descriptor::leave)
+    return {};
+  for (const auto& record : records) {
+    // The change is done and durable; a descriptor that cannot be written now is written at the next start.
+    if (auto ok = files_.write_descriptor(record); ok)
+      descriptors_written_.insert(record.uuid);
+    else
+      log::warning("volume {}: its descriptor is out of date: {}", record.name.value, ok.error().to_string());
+  }
+  return {};
+}
+
+result<volume_record> catalogue::change(volume_uuid uuid, descriptor with, const mutation& mutate) {
+  auto record = find(uuid);
+  if (!record)
+    return no_such(uuid);
+  if (auto ok = mutate(*record); !ok)
+    return tl::unexpected(ok.error());
+  ++record->revision;
+  if (auto ok = commit({*record}, with); !ok)
+    return tl::unexpected(ok.error());
+  return *record;
+}
+
+result<void> catalogue::check_free(const volume_name& name) const {
+  if (auto ok = check_name(name); !ok)
+    return ok;
+  if (find(name))
+    return fail(errc::already_exists, fmt::format("volume {}: the name is taken", name.value));
+  return {};
+}
+
+// --- creation
+
+std::map<catalogue::backing_identity, volume_name> catalogue::backings_in_use() const {
+  std::map<backing_identity, volume_name> used;
+  for (const auto& record : list()) {
+    if (!record.external_path)
+      continue;
+    if (auto found = inspect_backing(*record.external_path))
+      used[{found->device, found->inode}] = record.name;
+  }
+  return used;
+}
+
+result<volume_record> catalogue::prepare(const volume_request& request) const {
+  if (auto ok = check_free(request.name); !ok)
+    return tl::unexpected(ok.error());
+  if (request.description.size() > description_length_max)
+    return fail(errc::invalid_argument, fmt::format("volume {}: a description of more than {} bytes",
+                                                    request.name.value, description_length_max));
+  if (!request.external_path)
+    if (auto ok = check_size(request.size); !ok)
+      return tl::unexpected(ok.error());
+  volume_record record;
+  record.uuid = volume_uuid::random();
+  record.name = request.name;
+  record.description = request.description;
+  record.size = request.size;
+  record.external_path = request.external_path;
+  record.cache = request.cache;
+  record.read_only = request.read_only;
+  record.shared = request.shared;
+  record.origin = request.origin;
+  record.created = options_.clock->wall_now();
+  return record;
+}
+
+result<std::vector<volume_record>> catalogue::do_create(const std::vector<volume_request>& requests) {
+  if (requests.size() > create_batch_max)
+    return fail(errc::limit_reached,
+                fmt::format("{} volumes at once, at most {}", requests.size(), create_batch_max));
+  {
+    std::shared_lock lock(mutex_);
+    if (by_uuid_.size() + requests.size() > volumes_max)
+      return fail(errc::limit_reached,
+                  fmt::format("a node holds at most {} volumes, deleted ones included", volumes_max));
+  }
+  const bool any_external =
+      std::any_of(requests.begin(), requests.end(), [](auto& r) { return r.external_path.has_value(); });
+  auto backings = any_external ? backings_in_use() : std::map<backing_identity, volume_name>{};
+  std::vector<volume_record> records;
+  std::set<std::string> names;
+  for (const auto& request : requests) {
+    auto record = prepare(request);
+    if (!record)
+      return tl::unexpected(record.error());
+    if (!names.insert(request.name.value).second)
+      return fail(errc::already_exists, fmt::format("volume {}: named twice", request.name.value));
+    if (request.external_path) {
+      const auto& path = *request.external_path;
+      if (path.size() > path_length_max || !path.starts_with('/'))
+        return fail(errc::invalid_argument,
+                    fmt::format("volume {}: \"{}\" is no absolute path", request.name.value, path));
+      auto found = inspect_backing(path);
+      if (!found)
+        return tl::unexpected(found.error());
+      if (const auto [other, is_free] = backings.emplace(backing_identity{found->device, found->inode}, request.name);
+          !is_free)
+        return fail(errc::already_exists, fmt::format("{}: holds volume {} already", path, other->second.value));
+      if (auto ok = take_size(path, *found, request.size, *record); !ok)
+        return tl::unexpected(ok.error());
+    }
+    records.push_back(std::move(*record));
+  }
+  const auto sync = records.size() > sync_singly_max ? sync_mode::later : sync_mode::now;
+  result<void> outcome;
+  std::size_t made = 0;
+  for (; outcome && made < records.size(); ++made)
+    outcome = files_.create(records[made], sync);
+  if (outcome)
+    outcome = files_.sync_all(sync);
+  if (outcome)
+    outcome = commit(records, descriptor::leave); // the descriptors are there already
+  if (outcome)
+    return records;
+  // After a failed sync nobody knows whether the records are durable: the next start sorts that out.
+  if (outcome.error().code != errc::io_failed)
+    for (std::size_t i = 0; i < made; ++i)
+      files_.remove_now(records[i].uuid);
+  return tl::unexpected(outcome.error());
+}
+
+// --- other changes
+
+result<volume_record> catalogue::do_resize(volume_uuid uuid, byte_count size) {
+  return change(uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
+    if (auto ok = check_size(size); !ok)
+      return ok;
+    if (size < record.size)
+      return fail(errc::invalid_argument, fmt::format("volume {}: has {} bytes and cannot shrink to {}",
+                                                      record.name.value, record.size.value, size.value));
+    const auto path = data_path(record);
+    auto found = inspect_backing(path);
+    if (!found)
+      return tl::unexpected(found.error());
+    if (found->is_block_device && found->size < size)
+      return fail(errc::invalid_argument,
+                  fmt::format("{}: the device has {} bytes, {} were asked for", path, found->size.value, size.value));
+    record.size = size;
+    return found->is_block_device ? result<void>{} : files_.grow(path, size);
+  });
+}
+
+result<volume_record> catalogue::do_undelete(volume_uuid uuid, const std::optional<volume_name>& name) {
+  std::optional<volume_record> record;
+  {
+    std::shared_lock lock(mutex_);
+    if (const auto found = by_uuid_.find(uuid); found != by_uuid_.end() && found->second.deleted_at)
+      record = found->second;
+  }
+  if (!record)
+    return fail(errc::not_found, "no deleted volume " + uuid.to_string());
+  if (name)
+    record->name = *name;
+  if (auto ok = check_free(record->name); !ok)
+    return tl::unexpected(ok.error());
+  record->deleted_at.reset();
+  ++record->revision;
+  if (auto ok = commit({*record}, descriptor::rewrite); !ok)
+    return tl::unexpected(ok.error());
+  return *record;
+}
+
+// The records go first: what a crash leaves of the files is an orphan for the next start.
+result<void> catalogue::forget(const std::vector<volume_record>& records) {
+  auto erased = options_.meta->write([&](write_transaction& t) -> result<void> {
+    for (const auto& record : records)
+      for (auto database : {meta_database::volumes, meta_database::unwritten})
+        if (auto ok = t.erase(database, volume_key(record.uuid)); !ok)
+          return tl::unexpected(ok.error());
+    return {};
+  });
+  if (!erased)
+    return erased;
+  {
+    std::unique_lock lock(mutex_);
+    for (const auto& record : records)
+      by_uuid_.erase(record.uuid);
+  }
+  for (const auto& record : records) {
+    descriptors_written_.erase(record.uuid);
+    files_.remove_now(record.uuid);
+  }
+  return {};
+}
+
+result<volume_record> catalogue::do_purge(volume_uuid uuid) {
+  const auto deleted = list_deleted();
+  const auto found = std::find_if(deleted.begin(), deleted.end(), [&](auto& record) { return record.uuid == uuid; });
+  if (found == deleted.end())
+    return fail(errc::not_found, "no deleted volume " + uuid.to_string());
+  if (auto ok = forget({*found}); !ok)
+    return tl::unexpected(ok.error());
+  return *found;
+}
+
+result<std::size_t> catalogue::do_purge_expired() {
+  const auto before = options_.clock->wall_now() - options_.undelete_for;
+  auto expired = list_deleted();
+  std::erase_if(expired, [&](auto& record) { return *record.deleted_at > before; });
+  for (std::size_t from = 0; from < expired.size(); from += purge_batch_max) {
+    const auto to = std::min(from + purge_batch_max, expired.size());
+    if (auto ok = forget(
+            {expired.begin() + static_cast<std::ptrdiff_t>(from), expired.begin() + static_cast<std::ptrdiff_t>(to)});
+        !ok)
+      return tl::unexpected(ok.error());
+  }
+  if (auto ok = files_.empty_trash(before); !ok)
+    return tl::unexpected(ok.error());
+  return expired.size();
+}
+
+} // namespace gnomon::store

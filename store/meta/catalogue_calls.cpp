@@ -1,0 +1,187 @@
+// The catalogue's doors: every change as a task of its worker, and its waiting form.
+#include <future>
+
+#include <fmt/format.h>
+
+#include "store/meta/catalogue.hpp"
+
+namespace gnomon::store {
+
+template <class T>
+void catalogue::enqueue(std::function<result<T>()> work, std::function<void(result<T>)> finished) {
+  auto task = [work = std::move(work), finished] {
+    result<T> outcome = fail(errc::internal, "catalogue: unfinished");
+    try {
+      outcome = work();
+    } catch (const std::exception& e) {
+      outcome = fail(errc::internal, fmt::format("catalogue: exception: {}", e.what()));
+    }
+    if (finished)
+      finished(std::move(outcome));
+  };
+  if (auto queued = worker_->submit(std::move(task)); !queued && finished)
+    finished(tl::unexpected(queued.error()));
+}
+
+template <class T>
+result<T> catalogue::wait(const std::function<void(std::function<void(result<T>)>)>& start) {
+  if (worker_->is_current_thread())
+    return fail(errc::internal, "catalogue: a callback waits for a change");
+  std::promise<result<T>> promise;
+  auto outcome = promise.get_future();
+  start([&promise](result<T> r) { promise.set_value(std::move(r)); });
+  return outcome.get();
+}
+
+void catalogue::create(std::vector<volume_request> requests, done_many finished) {
+  enqueue<std::vector<volume_record>>([this, requests = std::move(requests)] { return do_create(requests); },
+                                      std::move(finished));
+}
+
+void catalogue::rename(volume_uuid uuid, volume_name name, done finished) {
+  enqueue<volume_record>(
+      [=, this] {
+        return change(uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
+          if (record.name == name)
+            return {};
+          if (auto ok = check_free(name); !ok)
+            return ok;
+          record.name = name;
+          return {};
+        });
+      },
+      std::move(finished));
+}
+
+void catalogue::resize(volume_uuid uuid, byte_count size, done finished) {
+  enqueue<volume_record>([=, this] { return do_resize(uuid, size); }, std::move(finished));
+}
+
+void catalogue::update(volume_uuid uuid, volume_changes changes, done finished) {
+  enqueue<volume_record>(
+      [=, this] {
+        return change(uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
+          if (changes.description && changes.description->size() > description_length_max)
+            return fail(errc::invalid_argument, fmt::format("volume {}: a description of more than {} bytes",
+                                                            record.name.value, description_length_max));
+          record.description = changes.description.value_or(record.description);
+          record.cache = changes.cache.value_or(record.cache);
+          record.read_only = changes.read_only.value_or(record.read_only);
+          record.shared = changes.shared.value_or(record.shared);
+          record.origin = changes.origin.value_or(record.origin);
+          return {};
+        });
+      },
+      std::move(finished));
+}
+
+void catalogue::remove(volume_uuid uuid, done finished) {
+  enqueue<volume_record>(
+      [=, this] {
+        return change(uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
+          record.deleted_at = options_.clock->wall_now();
+          return {};
+        });
+      },
+      std::move(finished));
+}
+
+void catalogue::undelete(volume_uuid uuid, std::optional<volume_name> name, done finished) {
+  enqueue<volume_record>([=, this] { return do_undelete(uuid, name); }, std::move(finished));
+}
+
+void catalogue::purge_expired(done_count finished) {
+  enqueue<std::size_t>([this] { return do_purge_expired(); }, std::move(finished));
+}
+
+void catalogue::purge(volume_uuid uuid, done finished) {
+  enqueue<volume_record>([=, this] { return do_purge(uuid); }, std::move(finished));
+}
+
+void catalogue::mark_write_failure(volume_uuid uuid, int os_errno, done finished) {
+  enqueue<volume_record>(
+      [=, this] {
+        return change(uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
+          record.failure = write_failure{os_errno, options_.clock->wall_now()};
+          return {};
+        });
+      },
+      std::move(finished));
+}
+
+void catalogue::clear_write_failure(volume_uuid uuid, done finished) {
+  enqueue<volume_record>(
+      [=, this] {
+        return change(uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
+          record.failure.reset();
+          return {};
+        });
+      },
+      std::move(finished));
+}
+
+void catalogue::set_clean(std::vector<volume_uuid> uuids, bool clean, done_many finished) {
+  enqueue<std::vector<volume_record>>(
+      [this, uuids = std::move(uuids), clean]() -> result<std::vector<volume_record>> {
+        std::vector<volume_record> records;
+        for (const auto uuid : uuids) {
+          auto record = find(uuid);
+          if (!record || record->clean == clean)
+            continue;
+          record->clean = clean;
+          ++record->revision;
+          records.push_back(std::move(*record));
+        }
+        if (records.empty())
+          return records;
+        // The descriptor does not say: a rebuilt catalogue takes every volume for unclean.
+        if (auto ok = commit(records, descriptor::leave); !ok)
+          return tl::unexpected(ok.error());
+        return records;
+      },
+      std::move(finished));
+}
+
+// --- waiting forms
+
+result<std::vector<volume_record>> catalogue::create(std::vector<volume_request> requests) {
+  return wait<std::vector<volume_record>>([&](done_many f) { create(std::move(requests), std::move(f)); });
+}
+result<volume_record> catalogue::create(volume_request request) {
+  auto created = create(std::vector<volume_request>{std::move(request)});
+  if (!created)
+    return tl::unexpected(created.error());
+  return created->front();
+}
+result<volume_record> catalogue::rename(volume_uuid uuid, volume_name name) {
+  return wait<volume_record>([&](done f) { rename(uuid, name, std::move(f)); });
+}
+result<volume_record> catalogue::resize(volume_uuid uuid, byte_count size) {
+  return wait<volume_record>([&](done f) { resize(uuid, size, std::move(f)); });
+}
+result<volume_record> catalogue::update(volume_uuid uuid, volume_changes changes) {
+  return wait<volume_record>([&](done f) { update(uuid, changes, std::move(f)); });
+}
+result<volume_record> catalogue::remove(volume_uuid uuid) {
+  return wait<volume_record>([&](done f) { remove(uuid, std::move(f)); });
+}
+result<volume_record> catalogue::undelete(volume_uuid uuid, std::optional<volume_name> name) {
+  return wait<volume_record>([&](done f) { undelete(uuid, name, std::move(f)); });
+}
+result<std::size_t> catalogue::purge_expired() {
+  return wait<std::size_t>([&](done_count f) { purge_expired(std::move(f)); });
+}
+result<volume_record> catalogue::purge(volume_uuid uuid) {
+  return wait<volume_record>([&](done f) { purge(uuid, std::move(f)); });
+}
+result<volume_record> catalogue::mark_write_failure(volume_uuid uuid, int os_errno) {
+  return wait<volume_record>([&](done f) { mark_write_failure(uuid, os_errno, std::move(f)); });
+}
+result<volume_record> catalogue::clear_write_failure(volume_uuid uuid) {
+  return wait<volume_record>([&](done f) { clear_write_failure(uuid, std::move(f)); });
+}
+result<std::vector<volume_record>> catalogue::set_clean(std::vector<volume_uuid> uuids, bool clean) {
+  return wait<std::vector<volume_record>>([&](done_many f) { set_clean(std::move(uuids), clean, std::move(f)); });
+}
+
+} // namespace gnomon::store

@@ -1,0 +1,219 @@
+#include "store/meta/schema.hpp"
+
+#include <algorithm>
+
+namespace gnomon::store {
+
+namespace {
+
+void put_time(field_writer& w, wall_time t) { w.i64(t.time_since_epoch().count()); }
+wall_time get_time(field_reader& r) { return wall_time(microseconds(r.i64())); }
+
+template <class T, class Put>
+void put_optional(field_writer& w, const std::optional<T>& v, Put put) {
+  w.boolean(v.has_value());
+  if (v)
+    put(*v);
+}
+
+template <class Get>
+auto get_optional(field_reader& r, Get get) -> std::optional<decltype(get())> {
+  if (!r.boolean())
+    return std::nullopt;
+  return get();
+}
+
+} // namespace
+
+std::vector<std::string> meta_database_names() { return {"node", "volumes", "unwritten", "events", "instances"}; }
+std::vector<std::string> history_database_names() { return {"tails", "blocks", "instances", "models"}; }
+
+std::string volume_key(volume_uuid uuid) {
+  return {reinterpret_cast<const char*>(uuid.bytes.data()), uuid.bytes.size()};
+}
+
+std::string event_key(event_id id) {
+  std::string key;
+  append_key_u64(key, id.value);
+  return key;
+}
+
+bytes encode(const node_record& record) {
+  field_writer w;
+  w.u32(record.format);
+  w.string(record.node.value);
+  put_time(w, record.created);
+  return seal_value(value_type::node, node_record_version, w.payload());
+}
+
+result<node_record> decode_node(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::node, node_record_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  node_record record;
+  record.format = r.u32();
+  record.node = node_name(r.string(node_name_length_max));
+  record.created = get_time(r);
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  return record;
+}
+
+bytes encode(const volume_record& record) {
+  field_writer w;
+  w.raw({reinterpret_cast<const std::byte*>(record.uuid.bytes.data()), record.uuid.bytes.size()});
+  w.string(record.name.value);
+  w.string(record.description);
+  w.u64(record.size.value);
+  put_optional(w, record.external_path, [&](const std::string& path) { w.string(path); });
+  w.u8(record.cache == cache_mode::direct ? 1 : 0);
+  w.boolean(record.read_only);
+  w.boolean(record.shared);
+  w.u8(static_cast<std::uint8_t>(record.origin));
+  w.boolean(record.clean);
+  put_time(w, record.created);
+  put_optional(w, record.deleted_at, [&](wall_time t) { put_time(w, t); });
+  put_optional(w, record.failure, [&](const write_failure& f) {
+    w.u32(static_cast<std::uint32_t>(f.os_errno));
+    put_time(w, f.when);
+  });
+  w.u64(record.revision);
+  return seal_value(value_type::volume, volume_record_version, w.payload());
+}
+
+result<volume_record> decode_volume(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::volume, volume_record_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  volume_record record;
+  const auto uuid = r.raw(record.uuid.bytes.size());
+  std::transform(uuid.begin(), uuid.end(), record.uuid.bytes.begin(),
+                 [](std::byte b) { return static_cast<std::uint8_t>(b); });
+  record.name = volume_name(r.string(volume_name_length_max));
+  record.description = r.string(description_length_max);
+  record.size = byte_count(r.u64());
+  record.external_path = get_optional(r, [&] { return r.string(path_length_max); });
+  record.cache = r.boolean() ? cache_mode::direct : cache_mode::buffered;
+  record.read_only = r.boolean();
+  record.shared = r.boolean();
+  record.origin = r.enumeration(volume_origin::created);
+  record.clean = r.boolean();
+  record.created = get_time(r);
+  record.deleted_at = get_optional(r, [&] { return get_time(r); });
+  record.failure = get_optional(r, [&] {
+    const int os_errno = static_cast<int>(r.u32());
+    return write_failure{os_errno, get_time(r)};
+  });
+  record.revision = r.u64();
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  const bool sensible = !record.uuid.is_nil() && !record.name.value.empty() &&
+                        record.size.value <= volume_bytes_max && record.size.value % sector_bytes == 0;
+  if (!sensible)
+    return fail(errc::corrupt, std::string(what) + ": a volume without uuid or name, or of an impossible size");
+  return record;
+}
+
+bytes encode(const calendar_event& event) {
+  field_writer w;
+  w.u64(event.id.value);
+  w.string(event.told.type);
+  w.u8(static_cast<std::uint8_t>(event.told.target.scope));
+  w.string(event.told.target.name);
+  put_time(w, event.told.start);
+  w.i64(event.told.duration.count());
+  w.string(event.told.note);
+  w.u8(static_cast<std::uint8_t>(event.source));
+  put_time(w, event.added);
+  return seal_value(value_type::event, event_version, w.payload());
+}
+
+result<calendar_event> decode_event(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::event, event_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  calendar_event event;
+  event.id = event_id(r.u64());
+  event.told.type = r.string(event_type_length_max);
+  event.told.target.scope = r.enumeration(event_scope::everything);
+  event.told.target.name = r.string(application_name_length_max);
+  event.told.start = get_time(r);
+  event.told.duration = microseconds(r.i64());
+  event.told.note = r.string(event_note_length_max);
+  event.source = r.enumeration(event_source::http);
+  event.added = get_time(r);
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  if (auto ok = check_event(event.told); !ok || event.id.value == 0)
+    return fail(errc::corrupt, std::string(what) + ": " + (ok ? "an event without a number" : ok.error().message));
+  return event;
+}
+
+bytes encode_event_counter(event_id next) {
+  field_writer w;
+  w.u64(next.value);
+  return seal_value(value_type::event_counter, event_counter_version, w.payload());
+}
+
+result<event_id> decode_event_counter(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::event_counter, event_counter_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  const event_id next(r.u64());
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  if (next.value == 0)
+    return fail(errc::corrupt, std::string(what) + ": the number 0");
+  return next;
+}
+
+result<void> check_instance(const instance_record& record) {
+  if (record.id.value.empty())
+    return fail(errc::invalid_argument, "an instance without a name");
+  for (const auto& text : {record.id.value, record.application.value_or(""), record.host.value_or("")})
+    if (text.size() > instance_text_length_max)
+      return fail(errc::invalid_argument,
+                  "a text about an instance is longer than " + std::to_string(instance_text_length_max) + " bytes");
+  if (record.read_p99.value_or(microseconds(0)).count() < 0 ||
+      record.rpo.value_or(std::chrono::seconds(0)).count() < 0)
+    return fail(errc::invalid_argument, "a duration below 0");
+  return {};
+}
+
+bytes encode(const instance_record& record) {
+  field_writer w;
+  w.string(record.id.value);
+  put_optional(w, record.application, [&](const std::string& text) { w.string(text); });
+  put_optional(w, record.level, [&](criticality level) { w.u8(static_cast<std::uint8_t>(level)); });
+  put_optional(w, record.read_p99, [&](microseconds limit) { w.i64(limit.count()); });
+  put_optional(w, record.rpo, [&](std::chrono::seconds limit) { w.i64(limit.count()); });
+  put_optional(w, record.host, [&](const std::string& text) { w.string(text); });
+  put_time(w, record.changed);
+  return seal_value(value_type::instance, instance_record_version, w.payload());
+}
+
+result<instance_record> decode_instance(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::instance, instance_record_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  instance_record record;
+  record.id = instance_id(r.string(instance_text_length_max));
+  record.application = get_optional(r, [&] { return r.string(instance_text_length_max); });
+  record.level = get_optional(r, [&] { return r.enumeration(criticality::high); });
+  record.read_p99 = get_optional(r, [&] { return microseconds(r.i64()); });
+  record.rpo = get_optional(r, [&] { return std::chrono::seconds(r.i64()); });
+  record.host = get_optional(r, [&] { return r.string(instance_text_length_max); });
+  record.changed = get_time(r);
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  if (auto sensible = check_instance(record); !sensible)
+    return fail(errc::corrupt, std::string(what) + ": " + sensible.error().message);
+  return record;
+}
+
+} // namespace gnomon::store

@@ -1,0 +1,134 @@
+// Everything Gnomon keeps in LMDB and in its small files, on one page: databases, key layouts, value types and their
+// versions. The envelope and the primitive encodings are in store/lmdb/codec.hpp. Values only; any thread.
+//
+// A change here is a new format: raise the value's version, append fields, keep decoding the old ones, and add golden
+// files (tests/golden/store/<value>_v<N>_*.bin); released golden files never change.
+//
+// Environment `meta` (durability::synchronous)
+//   database "node"      key: "node"                       value: node_record
+//                        key: "next_event_id"              value: event_counter, the id the next told event gets
+//   database "volumes"   key: uuid, 16 bytes               value: volume_record
+//   database "instances" key: instance id                 value: instance_record
+//   database "unwritten" key: uuid, 16 bytes               value: none. The volume's descriptor file is older than
+//   its
+//                                                          record; rewritten and erased after each change, or at
+//                                                          start.
+//   database "events"    key: u64 event_id, big-endian     value: calendar_event
+// File volumes/<uuid>/volume                               volume_record: the descriptor, to rebuild `volumes` from
+// File format                                              node_record: which node's directory this is, format
+// version
+//
+// Environment `history` (durability::relaxed); layouts of the payloads: store/history/codec.hpp
+//   database "tails"     key: u8 kind, u8 resolution, volume 16, u64 slot start (s)          value: history_tail
+//   database "blocks"    key: u8 kind, u8 resolution, u64 part start (s), volume 16, u32 group of chunks
+//                                                                                            value: history_block
+//   database "instances" key: u32 index                                                      value: instance name
+//   database "models"    key: object name, NUL, model name                                   value: model
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/clock.hpp"
+#include "config/event.hpp"
+#include "config/settings/settings.hpp"
+#include "config/types.hpp"
+#include "store/lmdb/codec.hpp"
+#include "store/lmdb/environment.hpp"
+
+namespace gnomon::store {
+
+namespace meta_database {
+inline constexpr database_id node{0}, volumes{1}, unwritten{2}, events{3}, instances{4};
+}
+namespace history_database {
+inline constexpr database_id tails{0}, blocks{1}, instances{2}, models{3};
+}
+std::vector<std::string> meta_database_names();
+std::vector<std::string> history_database_names();
+
+inline constexpr std::uint16_t node_record_version = 1;
+inline constexpr std::uint16_t volume_record_version = 1;
+inline constexpr std::uint16_t event_version = 1;
+inline constexpr std::uint16_t event_counter_version = 1;
+inline constexpr std::uint16_t instance_record_version = 1;
+inline constexpr std::uint16_t history_tail_version = 1;
+inline constexpr std::uint16_t history_block_version = 1;
+inline constexpr std::uint16_t history_instance_version = 1;
+inline constexpr std::uint16_t model_version = 1;
+
+inline constexpr std::size_t description_length_max = 4096; // NBD's limit for strings
+inline constexpr std::size_t path_length_max = 4096;
+inline constexpr std::size_t node_name_length_max = 255;
+inline constexpr std::size_t instance_text_length_max = 256; // of an id and of each text
+inline constexpr std::uint32_t data_format = 1;              // layout of the whole data directory
+
+// Whose data directory this is.
+struct node_record {
+  std::uint32_t format = data_format;
+  node_name node;
+  wall_time created;
+  friend bool operator==(const node_record&, const node_record&) = default;
+};
+
+enum class volume_origin : std::uint8_t { config, created };
+
+// Why a volume's writes fail until an operator accepts what may be lost.
+struct write_failure {
+  int os_errno = 0;
+  wall_time when;
+  friend bool operator==(const write_failure&, const write_failure&) = default;
+};
+
+struct volume_record {
+  volume_uuid uuid;
+  volume_name name;
+  std::string description;
+  byte_count size;
+  std::optional<std::string> external_path; // none: volumes/<uuid>/data
+  cache_mode cache = cache_mode::buffered;
+  bool read_only = false;
+  bool shared = false;
+  volume_origin origin = volume_origin::created;
+  bool clean = true; // closed in order since its last opening
+  wall_time created;
+  std::optional<wall_time> deleted_at; // can be undeleted until it is purged
+  std::optional<write_failure> failure;
+  std::uint64_t revision = 1; // grows with every change of the record
+  friend bool operator==(const volume_record&, const volume_record&) = default;
+};
+
+// What an operator said about a compute instance, over the configuration; none: as that says.
+struct instance_record {
+  instance_id id;
+  std::optional<std::string> application;
+  std::optional<criticality> level;
+  std::optional<microseconds> read_p99; // the SLA; 0: none, whatever the configuration says
+  std::optional<std::chrono::seconds> rpo;
+  std::optional<std::string> host;
+  wall_time changed;
+  friend bool operator==(const instance_record&, const instance_record&) = default;
+};
+// invalid_argument: no id, a text too long, a duration below 0.
+result<void> check_instance(const instance_record& record);
+
+bytes encode(const node_record& record);
+bytes encode(const volume_record& record);
+bytes encode(const instance_record& record);
+bytes encode(const calendar_event& event);
+bytes encode_event_counter(event_id next);
+// corrupt, unsupported; `what` names the key or file.
+result<node_record> decode_node(bytes_view stored, std::string_view what);
+result<volume_record> decode_volume(bytes_view stored, std::string_view what);
+result<calendar_event> decode_event(bytes_view stored, std::string_view what);
+result<event_id> decode_event_counter(bytes_view stored, std::string_view what);
+result<instance_record> decode_instance(bytes_view stored, std::string_view what);
+
+std::string volume_key(volume_uuid uuid);
+std::string event_key(event_id id);
+inline constexpr std::string_view node_key = "node";
+inline constexpr std::string_view event_counter_key = "next_event_id";
+
+} // namespace gnomon::store
