@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,8 @@
 #include "config/types.hpp"
 
 namespace gnomon::io {
+
+class granule_source;
 
 // What a volume is made of when it is opened; resize and publish change it later.
 struct volume_spec {
@@ -28,6 +31,8 @@ struct volume_spec {
   bool shared = false;              // several instances may write at once
   bool writes_failed = false;       // an fsync failed earlier and no operator has cleared it: writes get EIO
   bool exclusive_block_device = true;
+  std::shared_ptr<granule_source> source; // of the granules that `path` does not hold; null: it holds them all
+  std::string presence_path;        // with a source: which granules `path` holds; made when it does not exist
 };
 
 enum class operation : std::uint8_t { read, write, flush, trim, zero, cache, block_status };
@@ -59,6 +64,36 @@ struct volume_status {
   generation_number generation;
   std::vector<instance_id> writers; // instances attached for writing
   bool opened_read_only = false;    // its file is: only reopening it makes it writable
+};
+
+// --- capture of a volume's content as of a cut, for a layer
+
+enum class capture_kind : std::uint8_t { everything, changed };
+
+struct capture_begun {
+  std::uint64_t id = 0;             // names the capture until end_capture(); never given twice by one process
+  byte_count size;                  // of the volume at the cut; content beyond it is not captured
+  generation_number cut;            // the first generation that the capture does not contain
+  bool changed_known = false;       // false: what changed since the layer below is unknown, every granule is captured
+};
+
+// A run of granules as of the cut. Granules that the capture does not contain are skipped: `first` may lie behind the
+// granule that was asked for.
+struct capture_piece {
+  granule_index first;
+  std::vector<std::byte> data;      // `granules` of them (the volume's last one may be shorter); empty where `zero`
+  bool zero = false;                // all of the run reads as zeros
+  std::uint32_t granules = 0;       // 0: nothing more follows (`end`)
+  granule_index next;               // where to go on
+  bool end = false;                 // nothing follows this piece
+};
+
+// sealed: the layer is durable. failed: it is given up, its granules count as changed again.
+enum class capture_end : std::uint8_t { sealed, failed };
+
+// How much of a volume with a source lies in its own file.
+struct presence_report {
+  std::uint64_t granules = 0, present = 0;
 };
 
 // Which instance may open which volume. No entries at all: every client of a listener is one anonymous instance.

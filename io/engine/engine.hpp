@@ -20,6 +20,7 @@
 #include "config/error.hpp"
 #include "config/settings/settings.hpp"
 #include "config/types.hpp"
+#include "io/granule/generation.hpp"
 #include "io/measure/reports.hpp"
 #include "io/types.hpp"
 
@@ -55,6 +56,36 @@ public:
   virtual std::optional<volume_status> status(volume_uuid volume) const = 0;
   virtual std::vector<volume_status> volumes() const = 0;
   virtual std::optional<volume_counters> counters(volume_uuid volume) const = 0;
+
+  // --- points in time. A hold lets new changes of the volume wait until release() or `deadline` (at most 1 s from now);
+  // it is the cut of a group. An id holds once: a repeated hold() gets the recorded report. busy: no generation was
+  // free before the deadline, or a capture runs; permission_denied: abandoned before it held.
+  virtual void hold(volume_uuid volume, hold_id id, boot_time deadline, std::function<void(result<held_report>)> done) = 0;
+  // Ends the hold and tells whether it had lasted until now; repeats get the same answer. not_found: never held.
+  virtual void release(volume_uuid volume, hold_id id, std::function<void(result<hold_outcome>)> done) = 0;
+  // Ends the hold, or sees to it that `id` never holds. Its cut stays good for a capture of this volume alone.
+  virtual void abandon(volume_uuid volume, hold_id id) = 0;
+
+  // --- captures, one at a time per volume. begin_capture() makes a cut, or takes over the one that `held` made, and
+  // answers once every change from before it is over. busy: a capture runs already; not_found: `held` made no cut
+  // here, or it was not taken over within a minute.
+  virtual void begin_capture(volume_uuid volume, capture_kind kind, std::optional<hold_id> held,
+                             std::function<void(result<capture_begun>)> done) = 0;
+  // Content as of the cut, from granule `from` on, at most `granules_max` granules (and 64). One call at a time.
+  // no_space, limit_reached, io_failed: the capture has failed (what a write was about to change could not be kept,
+  // or the disk or a source erred): end it as failed. not_found: no such capture.
+  virtual void read_capture(volume_uuid volume, std::uint64_t id, granule_index from, std::uint32_t granules_max,
+                            std::function<void(result<capture_piece>)> done) = 0;
+  virtual void end_capture(volume_uuid volume, std::uint64_t id, capture_end how, done_callback done) = 0;
+
+  // --- granules that a volume's own file does not hold yet (volume_spec::source)
+  // Copies [first, first + granules) from the source into the file, those that are missing; client requests go first.
+  virtual void bring_in(volume_uuid volume, granule_index first, std::uint32_t granules, done_callback done) = 0;
+  // Nothing: the volume has no source, or is not open.
+  virtual std::optional<presence_report> presence(volume_uuid volume) const = 0;
+  // Every granule is present, durably, and the catalogue no longer names the source: it is used no more when `done`
+  // is called. invalid_argument: granules are missing.
+  virtual void drop_source(volume_uuid volume, done_callback done) = 0;
 
   // --- who uses them
   virtual void set_access(access_policy policy) = 0;

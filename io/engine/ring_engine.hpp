@@ -1,6 +1,7 @@
 // The engine's only implementation on rings: what it owns and shares between its parts. Control calls come from any
 // thread and turn into work on maintenance threads and rings; nothing here is on the path of a request.
-// The parts: engine.cpp (rings, start, stop), engine_volumes.cpp, engine_connections.cpp, engine_observers.cpp.
+// The parts: engine.cpp (rings, start, stop), ring_engine_volumes.cpp, ring_engine_granules.cpp,
+// ring_engine_connections.cpp, ring_engine_observers.cpp.
 #pragma once
 
 #include <atomic>
@@ -45,6 +46,19 @@ public:
   std::optional<volume_status> status(volume_uuid volume) const override;
   std::vector<volume_status> volumes() const override;
   std::optional<volume_counters> counters(volume_uuid volume) const override;
+
+  void hold(volume_uuid volume, hold_id id, boot_time deadline,
+            std::function<void(result<held_report>)> done) override;
+  void release(volume_uuid volume, hold_id id, std::function<void(result<hold_outcome>)> done) override;
+  void abandon(volume_uuid volume, hold_id id) override;
+  void begin_capture(volume_uuid volume, capture_kind kind, std::optional<hold_id> held,
+                     std::function<void(result<capture_begun>)> done) override;
+  void read_capture(volume_uuid volume, std::uint64_t id, granule_index from, std::uint32_t granules_max,
+                    std::function<void(result<capture_piece>)> done) override;
+  void end_capture(volume_uuid volume, std::uint64_t id, capture_end how, done_callback done) override;
+  void bring_in(volume_uuid volume, granule_index first, std::uint32_t granules, done_callback done) override;
+  std::optional<presence_report> presence(volume_uuid volume) const override;
+  void drop_source(volume_uuid volume, done_callback done) override;
 
   void set_access(access_policy policy) override { registry_.set_access(std::move(policy)); }
   std::vector<connection_status> connections(std::optional<volume_uuid> volume) const override;

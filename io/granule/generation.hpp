@@ -32,6 +32,13 @@ using hold_id = strong_integer<struct hold_id_tag>;
 // What became of a hold. `released` = it lasted until the release, so the cut is good; `expired` = the deadline won.
 enum class hold_outcome : std::uint8_t { holding, released, expired };
 
+// What a hold answers when it begins.
+struct held_report {
+  generation_number cut; // the generation that began with the hold: what entered before is in the point in time
+  boot_time since;       // when new changes began to wait
+  boot_time deadline;    // when the hold ends by itself
+};
+
 // Whether a request may go on while new writes are held. Writes, trims and zeroings park; reads and flushes pass.
 enum class hold_rule : std::uint8_t { park, pass };
 

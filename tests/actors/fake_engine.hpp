@@ -134,6 +134,84 @@ public:
     return found->second.counters;
   }
 
+  // --- points in time and captures of the bytes in memory: a capture copies them at its cut.
+  void hold(volume_uuid, io::hold_id id, boot_time deadline,
+            std::function<void(result<io::held_report>)> done) override {
+    answer<io::held_report>(std::move(done), [this, id, deadline]() -> result<io::held_report> {
+      if (abandoned_.contains(id.value))
+        return fail(errc::permission_denied, "the hold was abandoned");
+      held_ids_.insert(id.value);
+      return io::held_report{generation_number{2}, boot_time{}, deadline};
+    });
+  }
+  void release(volume_uuid, io::hold_id id, std::function<void(result<io::hold_outcome>)> done) override {
+    answer<io::hold_outcome>(std::move(done), [this, id]() -> result<io::hold_outcome> {
+      if (!held_ids_.contains(id.value))
+        return fail(errc::not_found, "no such hold");
+      return abandoned_.contains(id.value) ? io::hold_outcome::expired : io::hold_outcome::released;
+    });
+  }
+  void abandon(volume_uuid, io::hold_id id) override {
+    std::lock_guard lock(mutex_);
+    abandoned_.insert(id.value);
+  }
+  void begin_capture(volume_uuid uuid, io::capture_kind, std::optional<io::hold_id>,
+                     std::function<void(result<io::capture_begun>)> done) override {
+    answer<io::capture_begun>(std::move(done), [this, uuid]() -> result<io::capture_begun> {
+      const auto found = volumes_.find(uuid);
+      if (found == volumes_.end())
+        return fail(errc::not_found, "no such volume");
+      if (found->second.capture != 0)
+        return fail(errc::busy, "a capture runs");
+      found->second.capture = ++captures_;
+      found->second.captured = found->second.bytes;
+      return io::capture_begun{captures_, found->second.spec.size, generation_number{2}, false};
+    });
+  }
+  // Every granule, whatever the kind of the capture.
+  void read_capture(volume_uuid uuid, std::uint64_t id, granule_index from, std::uint32_t granules_max,
+                    std::function<void(result<io::capture_piece>)> done) override {
+    answer<io::capture_piece>(std::move(done), [this, uuid, id, from, granules_max]() -> result<io::capture_piece> {
+      const auto found = volumes_.find(uuid);
+      if (found == volumes_.end() || found->second.capture != id)
+        return fail(errc::not_found, "no such capture");
+      const auto& volume = found->second;
+      const std::uint64_t all = (volume.spec.size.value + granule_bytes - 1) / granule_bytes;
+      io::capture_piece piece;
+      piece.first = piece.next = from;
+      if (from.value < all)
+        piece.granules = static_cast<std::uint32_t>(std::min<std::uint64_t>(granules_max, all - from.value));
+      piece.next.value += piece.granules;
+      piece.end = piece.next.value >= all;
+      const std::uint64_t begin = from.value * granule_bytes;
+      const std::uint64_t end = std::min(piece.next.value * granule_bytes, volume.spec.size.value);
+      piece.zero = piece.granules != 0 && volume.captured.lower_bound(begin) == volume.captured.lower_bound(end);
+      if (piece.granules != 0 && !piece.zero) {
+        piece.data.resize(end - begin);
+        for (auto at = volume.captured.lower_bound(begin); at != volume.captured.end() && at->first < end; ++at)
+          piece.data[at->first - begin] = at->second;
+      }
+      return piece;
+    });
+  }
+  void end_capture(volume_uuid uuid, std::uint64_t id, io::capture_end, io::done_callback done) override {
+    later(std::move(done), [this, uuid, id]() -> result<void> {
+      const auto found = volumes_.find(uuid);
+      if (found == volumes_.end() || found->second.capture != id)
+        return fail(errc::not_found, "no such capture");
+      found->second.capture = 0;
+      found->second.captured.clear();
+      return {};
+    });
+  }
+  void bring_in(volume_uuid volume, granule_index, std::uint32_t, io::done_callback done) override {
+    change(volume, std::move(done), [](auto&) {});
+  }
+  std::optional<io::presence_report> presence(volume_uuid) const override { return std::nullopt; }
+  void drop_source(volume_uuid volume, io::done_callback done) override {
+    change(volume, std::move(done), [](auto& v) { v.spec.source = nullptr; });
+  }
+
   // --- who
   void set_access(io::access_policy policy) override {
     std::lock_guard lock(mutex_);
@@ -227,6 +305,8 @@ private:
     bool opened_read_only = false;
     io::volume_counters counters;
     std::map<std::uint64_t, std::byte> bytes; // what was written; zero elsewhere
+    std::uint64_t capture = 0;                // its id; 0: none
+    std::map<std::uint64_t, std::byte> captured;
   };
   using job = std::function<void(bool stopping)>;
 
@@ -254,6 +334,17 @@ private:
   void later(io::done_callback done, std::function<result<void>()> work) {
     enqueue([this, done = std::move(done), work = std::move(work)](bool stopping) {
       result<void> outcome = fail(errc::shutting_down, "the engine stops");
+      if (!stopping) {
+        std::lock_guard lock(mutex_);
+        outcome = work();
+      }
+      done(std::move(outcome));
+    });
+  }
+  template <class T>
+  void answer(std::function<void(result<T>)> done, std::function<result<T>()> work) {
+    enqueue([this, done = std::move(done), work = std::move(work)](bool stopping) {
+      result<T> outcome = fail(errc::shutting_down, "the engine stops");
       if (!stopping) {
         std::lock_guard lock(mutex_);
         outcome = work();
@@ -327,6 +418,8 @@ private:
   std::map<volume_uuid, io::record_sink> sinks_;
   std::vector<io::connection_status> connections_;
   std::vector<std::string> calls_;
+  std::set<std::uint64_t> held_ids_, abandoned_;
+  std::uint64_t captures_ = 0;
   io::access_policy access_;
   std::deque<job> jobs_;
   std::uint64_t requests_ = 0, next_connection_ = 0;
