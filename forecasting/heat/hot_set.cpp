@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "forecasting/heat/heat.hpp" // count_max
+
 namespace gnomon::forecasting {
 
 using arma::uword;
