@@ -1,6 +1,7 @@
 // What the pattern actors learn from: per volume and ring, how often, how much and how fast each instance read and
-// wrote in each chunk since the last collection. One fixed open-addressing table at a time; nothing is lost silently: what
-// finds no cell is counted without its chunk.
+// wrote in each chunk since the last collection. One fixed open-addressing table at a time; what finds no cell goes
+// into the ring's spill (observation_spill.hpp). Nothing is lost silently: what finds no room there either is counted
+// without its chunk and instance.
 //
 // Threads: a ring observes (only its own part, while online in the quiescence domain). One collector, once a second:
 // flip() every volume, one quiescence::begin_epoch() for all of them, wait until it passed(), collect() every volume.
@@ -20,9 +21,12 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <unordered_map>
+#include <utility>
 
 #include "config/types.hpp"
 #include "io/measure/coarse_latency.hpp"
+#include "io/measure/observation_spill.hpp"
 #include "io/measure/reports.hpp"
 #include "io/ring/wake.hpp"
 
@@ -39,6 +43,7 @@ struct chunk_activity {
   std::uint64_t read_bytes = 0;
   std::uint64_t write_bytes = 0;
   coarse_latency::counts read_latency{}, write_latency{}; // counted when answered, in the chunk where it began
+  friend bool operator==(const chunk_activity&, const chunk_activity&) = default;
 };
 
 class observation_set {
@@ -48,11 +53,16 @@ public:
   static constexpr std::uint32_t probes_max = 16;
   static constexpr std::size_t streams = 8; // interleaved sequential streams told apart per ring
 
-  // `chunk` is a power of two.
-  observation_set(std::uint32_t ring_count, byte_count chunk)
+  // `chunk` is a power of two. `spill` outlives the set; none: what finds no cell is counted without its chunk.
+  observation_set(std::uint32_t ring_count, byte_count chunk, observation_spill* spill = nullptr)
       : rings_(std::make_unique<per_ring[]>(ring_count)), ring_count_(ring_count),
-        chunk_shift_(static_cast<unsigned>(std::countr_zero(chunk.value))) {
+        chunk_shift_(static_cast<unsigned>(std::countr_zero(chunk.value))), spill_(spill) {
     assert(ring_count > 0 && ring_count <= rings_max && std::has_single_bit(chunk.value));
+  }
+  ~observation_set() {
+    for (std::uint32_t r = 0; r < ring_count_; ++r)
+      for (side& s : rings_[r].sides)
+        give_back(ring_index{r}, s);
   }
   observation_set(const observation_set&) = delete;
   observation_set& operator=(const observation_set&) = delete;
@@ -74,7 +84,13 @@ public:
     for (std::uint64_t at = offset.value; at < end;) {
       const std::uint64_t chunk = at >> chunk_shift_;
       const std::uint64_t next = std::min(end, (chunk + 1) << chunk_shift_);
-      count(cell_for(*to, chunk, instance), op, next - at, sequential);
+      const std::uint64_t key = key_of(chunk, instance);
+      if (chunk_activity* const activity = cell_of(*to, key); activity != nullptr) [[likely]]
+        count(*activity, op, next - at, sequential);
+      else if (observation_record* const r = spilled(ring, *to); r != nullptr)
+        *r = {key, next - at, op == operation::read ? record_kind::read : record_kind::write, sequential, 0};
+      else
+        count(to->overflow, op, next - at, sequential);
       at = next;
     }
   }
@@ -87,9 +103,16 @@ public:
     side* const to = writable_side(rings_[ring.value]);
     if (to == nullptr)
       return; // unobserved
-    auto& activity = cell_for(*to, offset.value >> chunk_shift_, instance);
-    ++(op == operation::read ? activity.read_latency
-                             : activity.write_latency)[coarse_latency::bucket_of(latency_nanoseconds)];
+    const std::uint64_t key = key_of(offset.value >> chunk_shift_, instance);
+    const std::size_t bucket = coarse_latency::bucket_of(latency_nanoseconds);
+    const bool read = op == operation::read;
+    if (chunk_activity* const activity = cell_of(*to, key); activity != nullptr) [[likely]]
+      ++(read ? activity->read_latency : activity->write_latency)[bucket];
+    else if (observation_record* const r = spilled(ring, *to); r != nullptr)
+      *r = {key, 0, read ? record_kind::read_answered : record_kind::write_answered, false,
+            static_cast<std::uint8_t>(bucket)};
+    else
+      ++(read ? to->overflow.read_latency : to->overflow.write_latency)[bucket];
   }
 
   // --- the collector
@@ -109,10 +132,10 @@ public:
     }
   }
 
-  // Calls each(chunk_index, instance_slot, const chunk_activity&) for what the former period holds, and
-  // overflow(const chunk_activity&) for what found no cell; then empties the table, and makes it larger or smaller
-  // where the period showed the need. Only after an epoch begun after flip() has passed. Not concurrently with
-  // flip().
+  // Calls each(chunk_index, instance_slot, const chunk_activity&) for what the former period holds, each chunk and
+  // instance of a ring once, and overflow(const chunk_activity&) for what found no room; then empties the table, and
+  // makes it as large as the period showed the need. Only after an epoch begun after flip() has passed. Not
+  // concurrently with flip().
   template <class Each, class Overflow>
   void collect(Each&& each, Overflow&& overflow) {
     for (std::uint32_t r = 0; r < ring_count_; ++r) {
@@ -126,10 +149,14 @@ public:
         if (c.key != 0)
           each(chunk_index{chunk_of(c.key)}, instance_of(c.key), c.activity);
       }
-      const bool overflowed = from.overflow.reads + from.overflow.writes != 0;
+      const auto spilled = merged(from);
+      for (const auto& [key, activity] : spilled)
+        each(chunk_index{chunk_of(key)}, instance_of(key), activity);
+      give_back(ring_index{r}, from);
+      const bool overflowed = from.overflow != chunk_activity{};
       if (overflowed)
         overflow(from.overflow);
-      empty(from, overflowed);
+      empty(from, spilled.size(), overflowed);
     }
   }
 
@@ -142,6 +169,7 @@ public:
   }
 
 private:
+  using record_kind = observation_record::kind;
   struct cell {
     std::uint64_t key = 0; // 0: free
     chunk_activity activity;
@@ -150,6 +178,7 @@ private:
     std::unique_ptr<cell[]> cells;
     std::uint32_t mask = 0;
     std::uint32_t used = 0;
+    observation_block* newest = nullptr; // of what found no cell
     chunk_activity overflow;
     std::atomic<std::uint32_t> touched{0}; // written by the ring, looked at by flip()
   };
@@ -190,20 +219,54 @@ private:
     return &s;
   }
 
-  static chunk_activity& cell_for(side& s, std::uint64_t chunk, instance_slot instance) noexcept {
-    const std::uint64_t key = key_of(chunk, instance);
+  // None: no room for another key near its place.
+  static chunk_activity* cell_of(side& s, std::uint64_t key) noexcept {
     std::uint32_t at = static_cast<std::uint32_t>((key * 0x9e3779b97f4a7c15ull) >> 40) & s.mask;
     for (std::uint32_t probe = 0; probe < probes_max; ++probe, at = (at + 1) & s.mask) {
       cell& c = s.cells[at];
       if (c.key == key)
-        return c.activity;
+        return &c.activity;
       if (c.key != 0)
         continue;
       c.key = key;
       ++s.used;
-      return c.activity;
+      return &c.activity;
     }
-    return s.overflow;
+    return nullptr;
+  }
+
+  // The next free record of the ring's spill; none: all of it is in use.
+  observation_record* spilled(ring_index ring, side& s) noexcept {
+    if (s.newest == nullptr || s.newest->used == observation_block::records_max) {
+      observation_block* const more = spill_ != nullptr ? spill_->take(ring) : nullptr;
+      if (more == nullptr)
+        return nullptr;
+      more->next = s.newest;
+      s.newest = more;
+    }
+    return &s.newest->records[s.newest->used++];
+  }
+
+  void give_back(ring_index ring, side& s) noexcept {
+    if (s.newest != nullptr)
+      spill_->give_back(ring, std::exchange(s.newest, nullptr));
+  }
+
+  // What the spill holds of a period, by key.
+  static std::unordered_map<std::uint64_t, chunk_activity> merged(const side& s) {
+    std::unordered_map<std::uint64_t, chunk_activity> out;
+    for (const observation_block* block = s.newest; block != nullptr; block = block->next)
+      for (std::uint32_t i = 0; i < block->used; ++i) {
+        const observation_record& r = block->records[i];
+        chunk_activity& to = out[r.key];
+        if (r.what == record_kind::read_answered)
+          ++to.read_latency[r.latency_bucket];
+        else if (r.what == record_kind::write_answered)
+          ++to.write_latency[r.latency_bucket];
+        else
+          count(to, r.what == record_kind::read ? operation::read : operation::write, r.bytes, r.sequential);
+      }
+    return out;
   }
 
   static void count(chunk_activity& to, operation op, std::uint64_t bytes, bool sequential) noexcept {
@@ -227,12 +290,13 @@ private:
     return false;
   }
 
-  static void empty(side& s, bool overflowed) {
+  static void empty(side& s, std::size_t spilled, bool overflowed) {
     const std::uint32_t cells = s.mask + 1;
+    const auto keys = static_cast<std::uint32_t>(std::min<std::size_t>(s.used + spilled, cells_max));
     std::uint32_t wanted = cells;
-    if ((overflowed || s.used > cells / 2) && cells < cells_max)
-      wanted = cells * 2;
-    else if (s.used < cells / 16 && cells > cells_min)
+    if (overflowed || keys > cells / 2) // half full at most; what overflowed is not known by key
+      wanted = std::min(cells_max, std::max(std::bit_ceil(keys * 2), overflowed ? cells * 2 : cells));
+    else if (keys < cells / 16 && cells > cells_min)
       wanted = cells / 2;
     std::unique_ptr<cell[]> other(wanted != cells ? new (std::nothrow) cell[wanted] : nullptr);
     if (other != nullptr) {
@@ -249,6 +313,7 @@ private:
   std::unique_ptr<per_ring[]> rings_;
   std::uint32_t ring_count_;
   unsigned chunk_shift_;
+  observation_spill* spill_;
 };
 
 } // namespace gnomon::io

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "io/measure/observation_spill.hpp"
 #include "io/ring/blocking_pool.hpp"
 #include "io/ring/quiescence.hpp"
 #include "io/ring/ring.hpp"
@@ -20,7 +21,7 @@ struct data_plane {
 
   explicit data_plane(std::uint32_t ring_count)
       : inboxes(std::make_unique<ring_inbox[]>(ring_count)), holds(std::make_unique<hold_line[]>(ring_count)),
-        epochs(ring_count), blocking(blocking_threads) {
+        epochs(ring_count), observations_spilled(ring_count), blocking(blocking_threads) {
     resume = {
         inboxes.get(),
         ring_count,
@@ -37,6 +38,7 @@ struct data_plane {
   resume_target resume;
   std::unique_ptr<hold_line[]> holds; // [ring index]
   quiescence epochs;
+  observation_spill observations_spilled;
   blocking_pool blocking;
   std::function<void(event)> on_event; // must not block
 };

@@ -79,6 +79,30 @@ int main(int argc, char** argv) {
     observation.answered(ring, instance_slot{1}, operation::read, read_at(n), started & 0xfffff);
   });
 
+  // A scan of an idle volume within one period: its table has 64 cells, nearly all goes into the ring's spill.
+  observation_spill spill(2);
+  constexpr std::uint64_t scanned_chunks = 4096;
+  std::vector<double> scans;
+  std::uint64_t unplaced = 0;
+  for (int round = 0; round < rounds * 10; ++round) {
+    observation_set idle(2, chunk, &spill);
+    const auto start = boot_clock::now();
+    for (std::uint64_t n = 0; n < scanned_chunks; ++n) {
+      const auto started = static_cast<std::uint64_t>(boot_clock::now().time_since_epoch().count());
+      meter.begin(ring);
+      idle.observe(ring, instance_slot{1}, operation::read, byte_offset{n * chunk.value}, byte_count{4096});
+      meter.end(ring, operation::read, byte_count{4096}, started & 0xfffff);
+      idle.answered(ring, instance_slot{1}, operation::read, byte_offset{n * chunk.value}, started & 0xfffff);
+    }
+    scans.push_back(static_cast<double>((boot_clock::now() - start).count()) / scanned_chunks);
+    idle.flip();
+    idle.collect([](auto&&...) {}, [&](const chunk_activity& lost) { unplaced += lost.reads; });
+  }
+  std::nth_element(scans.begin(), scans.begin() + rounds * 5, scans.end());
+  std::printf("%-58s %8.1f ns\n", "the same, an idle volume's 4,096 chunks once each", scans[rounds * 5]);
+  std::printf("%-58s %8.2f %%\n", "  of its requests without chunk and instance",
+              100.0 * static_cast<double>(unplaced) / (static_cast<double>(scanned_chunks) * rounds * 10));
+
   generation_gate generations(2);
   measure("for comparison: generation enter + leave", requests,
           [&](auto) { generations.leave(ring, generations.enter(ring).generation); });
