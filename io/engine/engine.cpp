@@ -66,6 +66,7 @@ result<void> node_engine::start_rings(std::uint32_t ring_count) {
       plane_.inboxes[index.value].resume_all();
       plane_.holds[index.value].turn();
       service->end_of_turn();
+      plane_.generations.turn_ended();
       plane_.epochs.quiescent(index);
     };
     h.each_second = [this, index, service](ring&) {
@@ -129,8 +130,8 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
   plane_.blocking.stop();
   bool abandoned = open();
   for (const auto& core : registry_.all()) {
-    if (auto drained = drain(*core, std::max(until, std::chrono::steady_clock::now() + std::chrono::seconds{1}));
-        !drained) {
+    const auto left = std::max<std::chrono::nanoseconds>(until - std::chrono::steady_clock::now(), std::chrono::seconds{1});
+    if (auto drained = drain(core, boot_clock::now() + left); !drained) {
       log::error("{}", drained.error().to_string());
       abandoned = true;
     } else if (!core->opened_read_only() && fdatasync(core->file().sync_fd()) != 0) {
@@ -150,6 +151,7 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
       one->stop();
     recorders_.clear();
   }
+  plane_.generations.stop();
   if (abandoned) {
     stop_result_ = fail(errc::timed_out, "the node stopped with requests under way");
     // The kernel may still write into their memory: nothing of it is freed, the process ends soon.

@@ -84,7 +84,7 @@ private:
   bool connected(const volume_core& core, const std::optional<instance_id>& instance) const;
   result<void> wait_until_gone(const volume_core& core, const std::optional<instance_id>& instance);
   result<void> close_core(const std::shared_ptr<volume_core>& core);
-  static result<void> drain(volume_core& core, std::chrono::steady_clock::time_point until);
+  result<void> drain(const std::shared_ptr<volume_core>& core, boot_time until);
   void wait_for_quiescence();
   void accepted(new_client client);
   nbd_service& least_busy();

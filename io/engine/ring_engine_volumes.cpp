@@ -39,32 +39,24 @@ void node_engine::open_volume(volume_spec spec, done_callback done) {
     done(fail(errc::shutting_down, "the node is stopping, or too many changes are waiting"));
 }
 
-result<void> node_engine::drain(volume_core& core, std::chrono::steady_clock::time_point until) {
-  // Two steps of the generation: what is in flight now is in the current one or in the one before.
-  for (int step = 0; step < 2; ++step) {
-    std::optional<generation_number> next;
-    while (!(next = core.generations().advance()) && std::chrono::steady_clock::now() < until)
-      std::this_thread::sleep_for(std::chrono::milliseconds{1});
-    if (!next)
-      return fail(errc::timed_out, "requests on volume " + core.spec().name.value + " do not end");
-    while (!core.generations().drained(generation_number{next->value - 1})) {
-      if (std::chrono::steady_clock::now() >= until)
-        return fail(errc::timed_out, "requests on volume " + core.spec().name.value + " do not end");
-      std::this_thread::sleep_for(std::chrono::milliseconds{1});
-    }
-  }
-  return {};
+result<void> node_engine::drain(const std::shared_ptr<volume_core>& core, boot_time until) {
+  auto& generations = plane_.generations;
+  auto over = generations.wait_until_over(core, generation_scheduler::classes::changes_and_looks, until);
+  if (!over)
+    return over;
+  // Flushes have left their generation; they are over when they are answered.
+  return generations.wait_for(core, [](volume_core& c) { return c.awaiting_sync() == 0; }, until);
 }
 
 result<void> node_engine::close_core(const std::shared_ptr<volume_core>& core) {
   std::lock_guard lock{core->control};
-  const auto until = std::chrono::steady_clock::now() + drain_patience;
+  const auto until = boot_clock::now() + drain_patience;
   core->refuse_attach(std::optional<std::optional<instance_id>>{std::in_place, std::nullopt});
   core->publish([](route& r) { r.closing = true; });
   end_connections(core.get(), {}, nbd_service::manner::drain);
   if (auto gone = wait_until_gone(*core, {}); !gone)
     return gone;
-  if (auto drained = drain(*core, until); !drained)
+  if (auto drained = drain(core, until); !drained)
     return drained;
   if (!core->opened_read_only() && fdatasync(core->file().sync_fd()) != 0)
     return fail_errno("sync of volume " + core->spec().name.value);

@@ -1,5 +1,6 @@
 // Carries requests out on a volume's file. The order is fixed: generation, then checks against the route, then the
-// block gate, then the device, then (FUA) a sync.
+// block gate, then the device, then (FUA) a sync. A request is counted into the generation only while it touches the
+// file: whoever has to wait (hold, gate) leaves and enters again from the top, with a gate that it was granted.
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
@@ -31,11 +32,16 @@ constexpr bool changes_data(operation op) {
 
 void sync_answered(parked& node) {
   auto& r = *static_cast<sync_link&>(static_cast<sync_waiter&>(node)).request;
+  volume_core& core = *r.core;
   complete(r, r.sync.os_errno);
+  core.sync_answered();
 }
 
+// A flush, or a FUA write whose data is in place, touches the file no more: it leaves for good and is answered from
+// its fsync.
 void sync_then_complete(volume_request& r) {
   r.step = syncing;
+  leave(r);
   r.sync.request = &r;
   r.sync.ring = ring_index{r.on->index()};
   r.sync.resume = sync_answered;
@@ -152,12 +158,12 @@ void block_status(volume_request& r) {
 void gate_granted(parked& node) {
   auto& r = *static_cast<gate_link&>(static_cast<gate_waiter&>(node)).request;
   r.gated = true;
-  carry_out(r);
+  enter(r); // with its range held, so that nobody overtakes it twice
 }
 
 void acquire_gate(volume_request& r) {
   granule_gate* gate = r.core->block_gate();
-  if (!gate || !changes_data(r.op))
+  if (!gate || !changes_data(r.op) || r.gated)
     return carry_out(r);
   const span_of_blocks blocks(r, alignment_of(r));
   const span_of_blocks zero_blocks(r, block_bytes);
@@ -171,7 +177,7 @@ void acquire_gate(volume_request& r) {
     r.gated = true;
     return carry_out(r);
   case granule_gate::outcome::parked:
-    return;
+    return leave(r); // enters again from the top
   case granule_gate::outcome::full:
     return complete(r, ENOMEM);
   }
@@ -214,8 +220,11 @@ void hold_ended(parked& node) { enter(*static_cast<hold_link&>(node).request); }
 void enter(volume_request& r) {
   volume_core& core = *r.core;
   const ring_index here{r.on->index()};
-  const auto entry = core.generations().enter(here, changes_data(r.op) ? hold_rule::park : hold_rule::pass);
+  const bool changes = changes_data(r.op);
+  const auto entry = core.generations().enter(here, changes ? request_class::changes : request_class::looks,
+                                              changes ? hold_rule::park : hold_rule::pass);
   if (entry.held) {
+    leave(r); // a gate that it waited for
     if (!keep_payload(r))
       return complete(r, ENOMEM);
     r.hold.request = &r;
@@ -224,6 +233,7 @@ void enter(volume_request& r) {
     return core.plane().holds[here.value].park(core, r.hold);
   }
   r.generation = entry.generation;
+  r.entered_slot = entry.slot;
   r.counted = true;
   const route& way = core.current_route();
   if (way.closing)
@@ -246,8 +256,7 @@ void enter(volume_request& r) {
 
 // --- the steps, shared
 
-void complete(volume_request& r, int error) {
-  r.error = error;
+void leave(volume_request& r) {
   volume_core& core = *r.core;
   if (r.gated) {
     r.gated = false;
@@ -257,8 +266,13 @@ void complete(volume_request& r, int error) {
     r.on->buffers().release(r.scratch);
   if (r.counted) {
     r.counted = false;
-    core.generations().leave(ring_index{r.on->index()}, r.generation);
+    core.generations().leave(ring_index{r.on->index()}, r.entered_slot);
   }
+}
+
+void complete(volume_request& r, int error) {
+  r.error = error;
+  leave(r);
   r.finish(r, *r.on);
 }
 

@@ -63,6 +63,7 @@ void volume_core::note_inline_write(boot_time finished, nanoseconds took) noexce
 }
 
 void volume_core::request_sync(sync_waiter& waiter, ring& on) {
+  awaiting_sync_.fetch_add(1, std::memory_order_relaxed);
   switch (syncs_.arrive(waiter)) {
   case sync_coalescer::arrival::start_sync:
     return submit_sync(on);
@@ -116,13 +117,13 @@ void volume_core::change_spec(const std::function<void(volume_spec&)>& change) {
 }
 
 void volume_core::publish(const std::function<void(route&)>& change) {
-  auto next = std::make_unique<route>(*route_.load()); // under `control`: nobody else swaps it meanwhile
+  std::lock_guard lock{publish_mutex_};
+  auto next = std::make_unique<route>(*route_.load()); // nobody else swaps it meanwhile
   change(*next);
   route_.swap(std::move(next));
 }
 
 void volume_core::publish_recording(recorder* recording) {
-  std::lock_guard lock{control};
   publish([&](route& r) { r.recording = recording; });
 }
 

@@ -64,15 +64,18 @@ public:
   }
   void note_inline_write(boot_time finished, nanoseconds took) noexcept;
 
-  // Joins the flush under way after next, or starts it; `waiter` is resumed on its ring with os_errno set.
+  // Joins the flush under way after next, or starts it; `waiter` is resumed on its ring with os_errno set. Its request
+  // has left its generation: awaiting_sync() counts it until sync_answered().
   void request_sync(sync_waiter& waiter, ring& on);
+  void sync_answered() noexcept { awaiting_sync_.fetch_sub(1, std::memory_order_release); }
+  std::uint32_t awaiting_sync() const noexcept { return awaiting_sync_.load(std::memory_order_acquire); }
 
   // --- control part: maintenance threads
   std::mutex control;       // held by whoever changes the volume
   volume_spec spec() const; // any thread; with the current size, name and flags
   void change_spec(const std::function<void(volume_spec&)>& change);
-  void publish(const std::function<void(route&)>& change); // under control
-  void publish_recording(recorder* recording);             // takes control
+  void publish(const std::function<void(route&)>& change); // any thread; short
+  void publish_recording(recorder* recording);
   bool opened_read_only() const noexcept { return opened_read_only_; }
   result<void> grow_file(byte_count size) { return file_.grow(size); }
   void clear_write_failure();
@@ -107,6 +110,8 @@ private:
   sync_coalescer syncs_;
   sync_operation sync_; // one in flight per file
   std::uint64_t sync_fault_id_ = 0;
+  std::atomic<std::uint32_t> awaiting_sync_{0};
+  std::mutex publish_mutex_;
   volume_meter meter_;
   observation_set observations_;
   std::unique_ptr<fault_plan> faults_;

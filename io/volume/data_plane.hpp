@@ -12,6 +12,7 @@
 #include "io/ring/ring.hpp"
 #include "io/ring/wake.hpp"
 #include "io/types.hpp"
+#include "io/volume/generation_scheduler.hpp"
 #include "io/volume/hold_line.hpp"
 
 namespace gnomon::io {
@@ -21,7 +22,10 @@ struct data_plane {
 
   explicit data_plane(std::uint32_t ring_count)
       : inboxes(std::make_unique<ring_inbox[]>(ring_count)), holds(std::make_unique<hold_line[]>(ring_count)),
-        epochs(ring_count), observations_spilled(ring_count), blocking(blocking_threads) {
+        epochs(ring_count), observations_spilled(ring_count), blocking(blocking_threads), generations([this] {
+          for (auto& one : rings)
+            one->wake();
+        }) {
     resume = {
         inboxes.get(),
         ring_count,
@@ -40,6 +44,7 @@ struct data_plane {
   quiescence epochs;
   observation_spill observations_spilled;
   blocking_pool blocking;
+  generation_scheduler generations;
   std::function<void(event)> on_event; // must not block
 };
 

@@ -55,6 +55,7 @@ struct volume_request : completion {
   // --- private to volume_steps.hpp
   ring* on = nullptr;
   generation_number generation;
+  std::uint8_t entered_slot = 0;
   std::uint64_t io_offset = 0; // the device operation under way
   std::uint64_t io_bytes = 0, io_done = 0;
   std::byte* io_memory = nullptr; // null: no memory (fallocate)

@@ -43,6 +43,8 @@ struct span_of_blocks {
 
 inline std::uint64_t alignment_of(const volume_request& r) { return r.core->file().alignment_bytes(); }
 
+// Gives back what the request holds: gates, generation, scratch memory.
+void leave(volume_request& r);
 // The end: gives back what the request holds and calls its `finish`.
 void complete(volume_request& r, int error);
 // The data is in place: done, after a sync if it is FUA.

@@ -129,6 +129,77 @@ BOOST_AUTO_TEST_CASE(parking_after_the_hold_has_ended_is_refused_and_holds_are_n
   BOOST_TEST((gate.release(hold_id{3}) == hold_outcome::released));
 }
 
+BOOST_AUTO_TEST_CASE(a_look_under_way_holds_up_no_generation_and_is_waited_for_where_files_are_given_up) {
+  generation_gate gate(1);
+  const auto old_look = gate.enter(ring0, request_class::looks, hold_rule::pass);
+  for (std::uint64_t n = 2; n < 10; ++n)
+    BOOST_TEST(gate.advance()->value == n); // changes only
+  BOOST_TEST(gate.drained(generation_number{8}));
+  BOOST_TEST(!gate.looks_drained(generation_number{1}));
+  BOOST_TEST(!gate.may_begin_epoch());
+  const auto new_look = gate.enter(ring0, request_class::looks, hold_rule::pass);
+  gate.leave(ring0, old_look);
+  BOOST_TEST(gate.looks_drained(generation_number{1}));
+  BOOST_TEST(!gate.looks_drained(generation_number{9})); // new_look, whose epoch began with 2
+  BOOST_TEST(gate.advance()->value == 10u);
+  BOOST_TEST(gate.epoch_is_after(generation_number{9}));
+  BOOST_TEST(!gate.looks_drained(generation_number{9}));
+  gate.leave(ring0, new_look);
+  BOOST_TEST(gate.looks_drained(generation_number{9}));
+}
+
+BOOST_AUTO_TEST_CASE(random_looks_are_drained_when_those_of_the_generation_and_before_have_left_and_never_sooner) {
+  test::random_source random(test::seed_for("generation/looks"));
+  for (int round = 0; round < 200; ++round) {
+    generation_gate gate(2);
+    std::vector<std::pair<ring_index, generation_gate::entry>> looks;
+    for (int step = 0; step < 200; ++step) {
+      const ring_index ring{static_cast<std::uint32_t>(random.below(2))};
+      switch (random.below(4)) {
+      case 0:
+        looks.emplace_back(ring, gate.enter(ring, request_class::looks, hold_rule::pass));
+        break;
+      case 1:
+        if (!looks.empty()) {
+          const auto at = random.below(looks.size());
+          gate.leave(looks[at].first, looks[at].second);
+          looks.erase(looks.begin() + static_cast<std::ptrdiff_t>(at));
+        }
+        break;
+      default:
+        BOOST_REQUIRE(gate.advance().has_value()); // no change is under way
+      }
+      const std::uint64_t now = gate.current().value;
+      for (std::uint64_t g = 1; g <= now; ++g) {
+        const bool over = std::none_of(looks.begin(), looks.end(),
+                                       [&](const auto& l) { return l.second.generation.value <= g; });
+        if (gate.looks_drained(generation_number{g}))
+          BOOST_REQUIRE((g < now && over));
+      }
+      if (looks.empty()) { // two advances always get there
+        BOOST_REQUIRE(gate.advance().has_value());
+        BOOST_REQUIRE(gate.looks_drained(generation_number{now}));
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_abandoned_hold_ends_at_once_and_one_that_did_not_hold_yet_never_will) {
+  generation_gate gate(1);
+  BOOST_TEST((gate.advance_and_hold(hold_id{1}, far_away).what == status::held));
+  gate.abandon(hold_id{1});
+  BOOST_TEST(!gate.held());
+  BOOST_TEST((gate.release(hold_id{1}) == hold_outcome::abandoned));
+  gate.abandon(hold_id{2});
+  const auto late = gate.advance_and_hold(hold_id{2}, far_away);
+  BOOST_TEST((late.what == status::repeated && late.outcome == hold_outcome::abandoned));
+  BOOST_TEST(!gate.held());
+  BOOST_TEST((gate.advance_and_hold(hold_id{3}, far_away).what == status::held));
+  BOOST_TEST((gate.release(hold_id{3}) == hold_outcome::released));
+  gate.abandon(hold_id{3}); // too late
+  BOOST_TEST((gate.outcome(hold_id{3}) == hold_outcome::released));
+}
+
 BOOST_AUTO_TEST_CASE(random_operations_agree_with_a_model) {
   test::random_source random(test::seed_for("generation/model"));
   for (int round = 0; round < 200; ++round) {
