@@ -1,6 +1,6 @@
 // The frames of a session stream between a gateway node and a home node: their fields, limits and codec. Pure; any
-// thread. Every integer is little-endian. A frame is a head of frame_head_bytes and a body whose length depends on its
-// type and is bounded by frame_body_bytes_max; what does not decode ends the stream.
+// thread. Every integer is little-endian. A frame is a head of frame_head_bytes and a body whose length depends on
+// its type and is bounded by frame_body_bytes_max; what does not decode ends the stream.
 //
 //   head: magic u16 | version u8 | type u8 | body bytes u32 | number u64 | start u64 | session u64 | lease ns u64 |
 //         volume 16 bytes | first granule u64 | granules u64
@@ -33,25 +33,26 @@ struct granule_run {
 };
 constexpr granule_run granules_of(std::uint64_t offset_bytes, std::uint64_t length_bytes) noexcept {
   const std::uint64_t first = offset_bytes / granule_bytes;
-  return {granule_index{first}, length_bytes == 0 ? 0 : (offset_bytes + length_bytes - 1) / granule_bytes - first + 1};
+  return {granule_index{first},
+          length_bytes == 0 ? 0 : (offset_bytes + length_bytes - 1) / granule_bytes - first + 1};
 }
 
 enum class frame_type : std::uint8_t {
-  hello = 1,     // start; body: nonce, node name
-  challenge,     // start of the home; body: nonce, proof, node name
-  response,      // body: proof
-  opened,        // session, lease; number: 1 if shadows may be filled in it already
-  refused,       // body: text
-  renew,         // number: of the question
-  renewed,       // number: of the question; lease
-  goodbye,       // the gateway serves no shadow any more
-  invalidate,    // number, volume, run
-  ack,           // number: this and every earlier invalidation is done
-  shadow_add,    // volume; count: granules of the volume
-  shadow_drop,   // volume: the gateway has stopped serving it
-  shadow_dropped,// volume: dropped, or not to be had (body: text)
-  directory,     // volume, run; body: one bit a granule, lowest first; no body: all clear
-  directory_end, // volume: all of it has been sent
+  hello = 1,      // start; body: nonce, node name
+  challenge,      // start of the home; body: nonce, proof, node name
+  response,       // body: proof
+  opened,         // session, lease; number: 1 if shadows may be filled in it already
+  refused,        // body: text
+  renew,          // number: of the question
+  renewed,        // number: of the question; lease
+  goodbye,        // the gateway serves no shadow any more
+  invalidate,     // number, volume, run
+  ack,            // number: this and every earlier invalidation is done
+  shadow_add,     // volume; count: granules of the volume
+  shadow_drop,    // volume: the gateway has stopped serving it
+  shadow_dropped, // volume: dropped, or not to be had (body: text)
+  directory,      // volume, run; body: one bit a granule, lowest first; no body: all clear
+  directory_end,  // volume: all of it has been sent
 };
 inline constexpr frame_type frame_type_last = frame_type::directory_end;
 std::string_view to_string(frame_type type) noexcept;

@@ -185,7 +185,8 @@ bool gateway_session::tick(boot_time now) {
   if (state_ == state::idle)
     return true;
   const bool over = state_ != state::open ? now - opened_at_ > options_.answer_patience
-                    : was_leased_         ? !lease_->holds(now) : now - opened_at_ > 2 * granted_;
+                    : was_leased_         ? !lease_->holds(now)
+                                          : now - opened_at_ > 2 * granted_;
   if (over) {
     end();
     return false;

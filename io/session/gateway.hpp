@@ -1,13 +1,13 @@
-// The gateway's half of a session: its lease, and the shadows that are coherent because of it. Pure: no I/O, the clock
-// is a parameter. One thread (the ring that owns the stream) calls everything but what is marked "any thread".
+// The gateway's half of a session: its lease, and the shadows that are coherent because of it. Pure: no I/O, the
+// clock is a parameter. One thread (the ring that owns the stream) calls everything but what is marked "any thread".
 //
 //          connected        challenge, proof good      opened             renewed
 //   idle ────────────► greeting ────────────► proving ───────► open ◄──────────────┐
 //     ▲                    │                     │              │ renew each second │
 //     └────────────────────┴──── broken, refused, lease over ───┴───────────────────┘
 //
-// Leaving `open` gives the lease up first: no shadow is served, and every fill under way is void, before another hello
-// or a goodbye leaves. A shadow is served again when its directory has arrived in the new session.
+// Leaving `open` gives the lease up first: no shadow is served, and every fill under way is void, before another
+// hello or a goodbye leaves. A shadow is served again when its directory has arrived in the new session.
 #pragma once
 
 #include <atomic>
@@ -115,7 +115,7 @@ private:
 struct gateway_options {
   node_name self;
   start_id start;
-  node_name home;                       // that is expected to answer
+  node_name home; // that is expected to answer
   nanoseconds renew_every = std::chrono::seconds{1};
   nanoseconds answer_patience = std::chrono::seconds{10}; // until a session is open
   prove_function prove;

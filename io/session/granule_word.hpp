@@ -1,6 +1,6 @@
-// One granule of a shadow at its gateway as one atomic word {valid, filling, own writes in flight, version}. Any thread;
-// nothing locks or allocates. A single word is what makes "void" exact: a write or an invalidation raises the version
-// and clears valid in one step, so a fill that began before it can never set valid.
+// One granule of a shadow at its gateway as one atomic word {valid, filling, own writes in flight, version}. Any
+// thread; nothing locks or allocates. A single word is what makes "void" exact: a write or an invalidation raises the
+// version and clears valid in one step, so a fill that began before it can never set valid.
 //
 //            begin_fill (no own write)           end_fill (version as at the beginning)
 //   invalid ─────────────────────────► filling ────────────────────────────────────────► valid
@@ -58,8 +58,8 @@ public:
       const bool filling = (seen & filling_bit) != 0 && !planted(fault::two_fills_at_once);
       if ((seen & (valid_bit | own_mask)) != 0 || filling)
         return std::nullopt;
-    } while (!word_.compare_exchange_weak(seen, seen | filling_bit, std::memory_order_acq_rel,
-                                          std::memory_order_relaxed));
+    } while (
+        !word_.compare_exchange_weak(seen, seen | filling_bit, std::memory_order_acq_rel, std::memory_order_relaxed));
     return seen >> version_shift;
   }
   enum class fill_result : std::uint8_t { failed, written };

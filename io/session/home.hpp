@@ -10,9 +10,9 @@
 //                      ├──────────────────────────────────────────────► ended (what still waits in it is dropped)
 //                      └── the last granted lease and its margin are over ──┘
 //
-// A change (write, trim, zeroing) goes: enter (counted, session looked at), gate shared, look (bits). `go` holds until
-// leave(); `wait` gives the count back, parks it, and the change begins again at enter when it is resumed. Its closing
-// marks stand until answered(). A fill goes: gate exclusive, begin_fill (bits set), read, reply.
+// A change (write, trim, zeroing) goes: enter (counted, session looked at), gate shared, look (bits). `go` holds
+// until leave(); `wait` gives the count back, parks it, and the change begins again at enter when it is resumed. Its
+// closing marks stand until answered(). A fill goes: gate exclusive, begin_fill (bits set), read, reply.
 #pragma once
 
 #include <cstdint>
@@ -35,14 +35,15 @@
 
 namespace gnomon::io::session {
 
-// A change of a shadowed volume, embedded in its request; alive from enter() to answered(). Only this class's owner and
-// home_side touch it.
+// A change of a shadowed volume, embedded in its request; alive from enter() to answered(). Only this class's owner
+// and home_side touch it.
 struct change {
   volume_uuid volume;
   granule_run run;
-  session_id session;        // that its data connection logged in with; 0: a client of the home itself
-  bool own_cleared = false;  // its gateway has cleared its own granules before it forwarded
-  void (*resume)(change& self) = nullptr; // from any thread, with home_side's mutex held: hand it over, do not call back
+  session_id session;       // that its data connection logged in with; 0: a client of the home itself
+  bool own_cleared = false; // its gateway has cleared its own granules before it forwarded
+  void (*resume)(change& self) =
+      nullptr; // from any thread, with home_side's mutex held: hand it over, do not call back
   void* owner = nullptr;
 
   // private to home_side
@@ -56,7 +57,8 @@ struct home_options {
   start_id start;
   nanoseconds lease = std::chrono::seconds{5};
   prove_function prove;
-  std::function<void(session_id)> on_outgoing; // frames wait for this session; with the mutex held, must not call back
+  std::function<void(session_id)>
+      on_outgoing; // frames wait for this session; with the mutex held, must not call back
 };
 
 // How long a lease may be out at most by a gateway's clock, by this node's: it runs at most 5 % slower.
@@ -75,12 +77,12 @@ struct gateway_status {
 class home_side {
 public:
   static constexpr std::size_t gateways_max = 64;
-  static constexpr std::size_t sessions_max = 256;           // not ended, of all gateways
+  static constexpr std::size_t sessions_max = 256; // not ended, of all gateways
   static constexpr std::size_t shadows_per_gateway_max = 4096;
-  static constexpr std::size_t closing_max = 1 << 18;        // granules with a closing mark
-  static constexpr std::size_t outstanding_max = 1 << 16;    // invalidations of one gateway without an ack
+  static constexpr std::size_t closing_max = 1 << 18;     // granules with a closing mark
+  static constexpr std::size_t outstanding_max = 1 << 16; // invalidations of one gateway without an ack
   static constexpr std::uint64_t directory_bytes_max = 1ull << 30;
-  static constexpr std::size_t outgoing_max = 256;           // frames taken at once
+  static constexpr std::size_t outgoing_max = 256; // frames taken at once
 
   explicit home_side(home_options options) : options_(std::move(options)) {}
 
@@ -91,7 +93,7 @@ public:
   };
   // An error ends the stream; what `refused` says is sent first. `salt` is random.
   struct received {
-    std::optional<frame> reply; // to be sent on this stream, outside a session
+    std::optional<frame> reply;               // to be sent on this stream, outside a session
     std::optional<volume_uuid> record_shadow; // add_shadow() when it is on record
     std::optional<volume_uuid> forget_shadow; // its directory is gone: it may leave the record
   };
@@ -105,8 +107,8 @@ public:
   // --- shadows. The record of (volume, node) is durable before its first bit is set.
   void add_shadow(session_id session, const volume_uuid& volume, boot_time now);
   void refuse_shadow(session_id session, const volume_uuid& volume, std::string why);
-  // After an unclean start: leases of at most `longest_lease` may be out on the volume's shadows, whose directory is lost.
-  // Its changes wait, and no shadow of it is filled, until they are over.
+  // After an unclean start: leases of at most `longest_lease` may be out on the volume's shadows, whose directory is
+  // lost. Its changes wait, and no shadow of it is filled, until they are over.
   void recovered(const volume_uuid& volume, nanoseconds longest_lease, boot_time now);
   bool recovering(const volume_uuid& volume, boot_time now) const;
   bool has_shadows(const volume_uuid& volume) const;
@@ -123,11 +125,11 @@ public:
     ended, // its session has ended: drop it, unanswered
     later, // a named limit: as at any full queue
   };
-  [[nodiscard]] verdict enter(change& c);                  // go, ended
-  [[nodiscard]] verdict look(change& c, boot_time now);    // with the gate held; anything but go gives back the count
-  void leave(change& c);                                   // after go: the I/O is over
-  void answered(change& c);                                // however it ended; not while it waits
-  bool cancel(change& c);                                  // gives up a wait; false: it is on its way already
+  [[nodiscard]] verdict enter(change& c);               // go, ended
+  [[nodiscard]] verdict look(change& c, boot_time now); // with the gate held; anything but go gives back the count
+  void leave(change& c);                                // after go: the I/O is over
+  void answered(change& c);                             // however it ended; not while it waits
+  bool cancel(change& c);                               // gives up a wait; false: it is on its way already
   [[nodiscard]] verdict begin_fill(session_id session, const volume_uuid& volume, granule_run run, boot_time now);
   void end_fill(session_id session, const volume_uuid& volume, granule_run run); // after the read
 

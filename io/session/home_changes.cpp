@@ -96,7 +96,8 @@ void home_side::next_directory_piece(session_record& s) {
   f.type = frame_type::directory;
   f.run.first = granule_index{next};
   const auto empty = [&](std::uint64_t from) { // a whole piece, from a multiple of its size
-    for (std::uint64_t w = from / 64; w < std::min<std::uint64_t>((from + directory_bits_max) / 64, d.bits.size()); ++w)
+    for (std::uint64_t w = from / 64; w < std::min<std::uint64_t>((from + directory_bits_max) / 64, d.bits.size());
+         ++w)
       if (d.bits[w] != 0)
         return false;
     return true;
@@ -193,11 +194,12 @@ bool home_side::invalidate_at(gateway& g, const change& c, boot_time now) {
   session_record* const s = find(g.owner);
   const bool live = s && s->state == session_state::open && s->stream;
   const bool own = c.session.value != 0 && c.own_cleared && c.session == g.owner;
-  const bool own_node = planted(fault::own_bit_skipped_always) && c.own_cleared && find(c.session) &&
-                        find(c.session)->node == g.node;
+  const bool own_node =
+      planted(fault::own_bit_skipped_always) && c.own_cleared && find(c.session) && find(c.session)->node == g.node;
   if ((own && s && s->state == session_state::open) || own_node)
     return false;
-  // An opening session has said hello, so its start serves nothing until it gets a directory; an ended one has no lease.
+  // An opening session has said hello, so its start serves nothing until it gets a directory; an ended one has no
+  // lease.
   const bool leased = s && s->state == session_state::open && s->lease_over > now;
   bool wait = false;
   granule_run unsent;
@@ -224,7 +226,8 @@ bool home_side::invalidate_at(gateway& g, const change& c, boot_time now) {
       continue;
     }
     wait = true;
-    if (!live || g.outstanding.size() >= outstanding_max || !g.outstanding_granules.insert({c.volume, granule}).second) {
+    if (!live || g.outstanding.size() >= outstanding_max ||
+        !g.outstanding_granules.insert({c.volume, granule}).second) {
       flush();
       continue;
     }
@@ -312,8 +315,8 @@ bool home_side::cancel(change& c) {
 void home_side::wake(const volume_uuid* volume, std::optional<granule_run> run) {
   for (change* c = oldest_; c != nullptr;) {
     change* const next = c->later;
-    const bool here = !volume || (c->volume == *volume && (!run || (c->run.first.value < run->end() &&
-                                                                     run->first.value < c->run.end())));
+    const bool here = !volume || (c->volume == *volume &&
+                                  (!run || (c->run.first.value < run->end() && run->first.value < c->run.end())));
     if (here) {
       unlink(*c);
       c->resume(*c);

@@ -1,5 +1,6 @@
-// Deliberate mistakes for the model test, one switch each, so that it can be shown to notice every one of them. Compiled
-// in only where GNOMON_PLANTED_FAULTS is defined (a test executable); elsewhere planted() is the constant false.
+// Deliberate mistakes for the model test, one switch each, so that it can be shown to notice every one of them.
+// Compiled in only where GNOMON_PLANTED_FAULTS is defined (a test executable); elsewhere planted() is the constant
+// false.
 #pragma once
 
 namespace gnomon::io::session {

@@ -1,5 +1,5 @@
-// The shared secret of a cluster: read from its file, used to prove that a node has it (HMAC-SHA-256), never sent. Any
-// thread.
+// The shared secret of a cluster: read from its file, used to prove that a node has it (HMAC-SHA-256), never sent.
+// Any thread.
 #pragma once
 
 #include <memory>

@@ -1,9 +1,10 @@
-// A home, its gateways and their clients around the shipped session code, one step at a time: every message, every I/O
-// step and every clock is the scheduler's to order, delay, lose, pause or crash. Nothing here is a socket or a thread.
+// A home, its gateways and their clients around the shipped session code, one step at a time: every message, every
+// I/O step and every clock is the scheduler's to order, delay, lose, pause or crash. Nothing here is a socket or a
+// thread.
 //
-// Per granule the home's applications of writes are one order; each has an index. A read is right when its index is at
-// least that of everything that was answered before it began. A change must not be applied after its session's successor
-// has opened at its gateway.
+// Per granule the home's applications of writes are one order; each has an index. A read is right when its index is
+// at least that of everything that was answered before it began. A change must not be applied after its session's
+// successor has opened at its gateway.
 #pragma once
 
 #include <array>
@@ -30,8 +31,8 @@ inline const volume_uuid model_volume = [] {
 }();
 
 struct model_counters {
-  std::uint64_t steps = 0, reads = 0, shadow_reads = 0, torn_reads = 0, writes = 0, waits = 0, fills = 0, valid_fills = 0,
-                void_fills = 0, sessions = 0, crashes = 0, pauses = 0, failed_changes = 0, later = 0;
+  std::uint64_t steps = 0, reads = 0, shadow_reads = 0, torn_reads = 0, writes = 0, waits = 0, fills = 0,
+                valid_fills = 0, void_fills = 0, sessions = 0, crashes = 0, pauses = 0, failed_changes = 0, later = 0;
 };
 
 class model {
@@ -97,8 +98,26 @@ private:
     std::array<int, granules> gate{}; // > 0: shared holders, -1: exclusive
   };
   enum class kind { read, write, fill };
-  enum class at { begin, look_at_shadow, read_shadow, recheck, forward, to_home, home_enter, home_gate, home_look,
-                  parked, home_apply, home_read, home_release, lost, to_gateway, file_begin, file_end, done };
+  enum class at {
+    begin,
+    look_at_shadow,
+    read_shadow,
+    recheck,
+    forward,
+    to_home,
+    home_enter,
+    home_gate,
+    home_look,
+    parked,
+    home_apply,
+    home_read,
+    home_release,
+    lost,
+    to_gateway,
+    file_begin,
+    file_end,
+    done
+  };
   struct operation {
     kind what = kind::read;
     at stage = at::begin;
@@ -125,12 +144,11 @@ private:
   static proof prove(std::span<const std::byte> bytes) {
     proof p{};
     for (std::size_t i = 0; i < bytes.size(); ++i)
-      p[i % p.size()] = static_cast<std::byte>(static_cast<unsigned>(p[i % p.size()]) * 31u + static_cast<unsigned>(bytes[i]));
+      p[i % p.size()] =
+          static_cast<std::byte>(static_cast<unsigned>(p[i % p.size()]) * 31u + static_cast<unsigned>(bytes[i]));
     return p;
   }
-  bool at_home(const operation& o) const {
-    return o.stage >= at::home_enter && o.stage <= at::home_release;
-  }
+  bool at_home(const operation& o) const { return o.stage >= at::home_enter && o.stage <= at::home_release; }
   bool home_runs() const { return home_.up && home_.paused_until <= now_; }
   bool runs(const gateway& g) const { return g.up && g.paused_until <= now_; }
 
@@ -171,8 +189,8 @@ private:
   std::list<operation> operations_;
   std::array<std::uint64_t, granules> answered_{};
   std::string wrong_;
-  const bool twins_; // all gateways bear one name: starts of a node that live at once
-  const bool mute_;  // the first gateway acknowledges nothing
+  const bool twins_;  // all gateways bear one name: starts of a node that live at once
+  const bool mute_;   // the first gateway acknowledges nothing
   bool calm_ = false; // finishing: no new operations, no faults
 };
 

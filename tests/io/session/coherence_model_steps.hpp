@@ -616,8 +616,9 @@ inline void model::finish() {
     step();
   }
   if (wrong_.empty() && !operations_.empty())
-    wrong_ = describe() + "an operation never ends: step " + std::to_string(static_cast<int>(operations_.front().stage)) +
-             " of kind " + std::to_string(static_cast<int>(operations_.front().what));
+    wrong_ = describe() + "an operation never ends: step " +
+             std::to_string(static_cast<int>(operations_.front().stage)) + " of kind " +
+             std::to_string(static_cast<int>(operations_.front().what));
 }
 
 } // namespace gnomon::io::session::test

@@ -1,5 +1,5 @@
-// The shipped session, lease, directory and fill code under a scheduler that orders, delays, loses, pauses and crashes:
-// no read is ever older than what was answered before it began. GNOMON_LONG=1 runs a hundred times as much.
+// The shipped session, lease, directory and fill code under a scheduler that orders, delays, loses, pauses and
+// crashes: no read is ever older than what was answered before it began. GNOMON_LONG=1 runs a hundred times as much.
 #include <cstdio>
 #include <cstdlib>
 

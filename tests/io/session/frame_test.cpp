@@ -71,11 +71,11 @@ BOOST_AUTO_TEST_CASE(what_is_no_frame_is_refused) {
     bytes[at] = static_cast<std::byte>(value);
     return decode(bytes).what;
   };
-  BOOST_CHECK(spoilt(0, 0) == decoded::outcome::bad);   // magic
-  BOOST_CHECK(spoilt(2, 99) == decoded::outcome::bad);  // version
-  BOOST_CHECK(spoilt(3, 0) == decoded::outcome::bad);   // type
-  BOOST_CHECK(spoilt(3, 200) == decoded::outcome::bad); // type
-  BOOST_CHECK(spoilt(4, 1) == decoded::outcome::bad);   // a body where there is none
+  BOOST_CHECK(spoilt(0, 0) == decoded::outcome::bad);    // magic
+  BOOST_CHECK(spoilt(2, 99) == decoded::outcome::bad);   // version
+  BOOST_CHECK(spoilt(3, 0) == decoded::outcome::bad);    // type
+  BOOST_CHECK(spoilt(3, 200) == decoded::outcome::bad);  // type
+  BOOST_CHECK(spoilt(4, 1) == decoded::outcome::bad);    // a body where there is none
   BOOST_CHECK(spoilt(63, 255) == decoded::outcome::bad); // a run beyond every volume
   f.type = frame_type::hello;
   f.text = "no/name";
