@@ -9,7 +9,7 @@ export LC_ALL=C # sort and comm must agree
 # To compile gnomond and gnomon. Boost.Test is here too: a plain configure builds the tests.
 build=(
   g++ cmake ninja-build pkg-config ccache mold
-  libcaf-dev liburing-dev liblmdb-dev libzstd-dev zlib1g-dev libssl-dev libedit-dev libnbd-dev
+  libcaf-dev liburing-dev liblmdb-dev libzstd-dev libxxhash-dev zlib1g-dev libssl-dev libedit-dev libnbd-dev
   libarmadillo-dev libopenblas-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev libcpp-httplib-dev
   libexpected-dev libboost-test-dev
 )

@@ -33,6 +33,9 @@ enum class value_type : std::uint16_t {
   history_block = 17,
   history_instance = 18,
   model = 19,
+  layer = 32,
+  snapshot_head = 33,
+  snapshot_group = 34,
   test = 0xffff,
 };
 

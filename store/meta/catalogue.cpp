@@ -200,6 +200,7 @@ result<volume_record> catalogue::prepare(const volume_request& request) const {
   record.read_only = request.read_only;
   record.shared = request.shared;
   record.origin = request.origin;
+  record.source = request.source;
   record.created = options_.clock->wall_now();
   return record;
 }

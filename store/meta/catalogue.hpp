@@ -72,6 +72,7 @@ struct volume_request {
   cache_mode cache = cache_mode::buffered;
   bool read_only = false, shared = false;
   volume_origin origin = volume_origin::created;
+  std::optional<snapshot_uuid> source; // what the new file does not hold comes from this point
 };
 
 // What may change while a volume lives; none: as it is.
@@ -133,6 +134,9 @@ public:
   result<volume_record> mark_write_failure(volume_uuid uuid, int os_errno);
   void clear_write_failure(volume_uuid uuid, done finished);
   result<volume_record> clear_write_failure(volume_uuid uuid);
+  // Every granule lies in the volume's own file, durably: its source is named no more.
+  void clear_source(volume_uuid uuid, done finished);
+  result<volume_record> clear_source(volume_uuid uuid);
   // Many at once, one commit: false before they are opened, true after they are closed. Unknown ones are left out.
   void set_clean(std::vector<volume_uuid> uuids, bool clean, done_many finished);
   result<std::vector<volume_record>> set_clean(std::vector<volume_uuid> uuids, bool clean);

@@ -109,6 +109,21 @@ void catalogue::mark_write_failure(volume_uuid uuid, int os_errno, done finished
       std::move(finished));
 }
 
+void catalogue::clear_source(volume_uuid uuid, done finished) {
+  enqueue<volume_record>(
+      [=, this] {
+        return change(uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
+          record.source.reset();
+          return {};
+        });
+      },
+      std::move(finished));
+}
+
+result<volume_record> catalogue::clear_source(volume_uuid uuid) {
+  return wait<volume_record>([&](done f) { clear_source(uuid, std::move(f)); });
+}
+
 void catalogue::clear_write_failure(volume_uuid uuid, done finished) {
   enqueue<volume_record>(
       [=, this] {

@@ -16,6 +16,19 @@ void put_optional(field_writer& w, const std::optional<T>& v, Put put) {
     put(*v);
 }
 
+template <class Id>
+void put_id(field_writer& w, const Id& id) {
+  w.raw(std::as_bytes(std::span(id.bytes)));
+}
+
+template <class Id>
+Id get_id(field_reader& r) {
+  Id id;
+  const auto raw = r.raw(id.bytes.size());
+  std::transform(raw.begin(), raw.end(), id.bytes.begin(), [](std::byte b) { return static_cast<std::uint8_t>(b); });
+  return id;
+}
+
 template <class Get>
 auto get_optional(field_reader& r, Get get) -> std::optional<decltype(get())> {
   if (!r.boolean())
@@ -25,11 +38,15 @@ auto get_optional(field_reader& r, Get get) -> std::optional<decltype(get())> {
 
 } // namespace
 
-std::vector<std::string> meta_database_names() { return {"node", "volumes", "unwritten", "events", "instances"}; }
+std::vector<std::string> meta_database_names() { return {"node", "volumes", "unwritten", "events", "instances", "layers", "heads", "groups"}; }
 std::vector<std::string> history_database_names() { return {"tails", "blocks", "instances", "models"}; }
 
 std::string volume_key(volume_uuid uuid) {
   return {reinterpret_cast<const char*>(uuid.bytes.data()), uuid.bytes.size()};
+}
+
+std::string layer_key(layer_id id) {
+  return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
 }
 
 std::string event_key(event_id id) {
@@ -79,6 +96,7 @@ bytes encode(const volume_record& record) {
     put_time(w, f.when);
   });
   w.u64(record.revision);
+  put_optional(w, record.source, [&](const snapshot_uuid& source) { put_id(w, source); });
   return seal_value(value_type::volume, volume_record_version, w.payload());
 }
 
@@ -107,6 +125,8 @@ result<volume_record> decode_volume(bytes_view stored, std::string_view what) {
     return write_failure{os_errno, get_time(r)};
   });
   record.revision = r.u64();
+  if (opened->version >= 2)
+    record.source = get_optional(r, [&] { return get_id<snapshot_uuid>(r); });
   if (auto ok = r.finish(what); !ok)
     return tl::unexpected(ok.error());
   const bool sensible = !record.uuid.is_nil() && !record.name.value.empty() &&
@@ -213,6 +233,138 @@ result<instance_record> decode_instance(bytes_view stored, std::string_view what
     return tl::unexpected(ok.error());
   if (auto sensible = check_instance(record); !sensible)
     return fail(errc::corrupt, std::string(what) + ": " + sensible.error().message);
+  return record;
+}
+
+bytes encode(const layer_record& record) {
+  field_writer w;
+  put_id(w, record.id);
+  put_id(w, record.snapshot);
+  put_optional(w, record.parent, [&](const snapshot_uuid& parent) { put_id(w, parent); });
+  put_id(w, record.volume);
+  w.string(record.name.value);
+  w.u64(record.size.value);
+  put_time(w, record.cut);
+  w.u64(record.hash_seed);
+  w.u64(record.seal_low);
+  w.u64(record.seal_high);
+  w.u64(record.file_bytes);
+  w.u64(record.data_granules);
+  w.u64(record.zero_granules);
+  w.string(record.note);
+  put_optional(w, record.group, [&](const group_point& group) {
+    w.string(group.name.value);
+    put_id(w, group.cut);
+    w.boolean(group.released);
+    w.u32(static_cast<std::uint32_t>(group.members.size()));
+    for (const auto& member : group.members) {
+      put_id(w, member.volume);
+      put_id(w, member.snapshot);
+    }
+  });
+  w.u8(static_cast<std::uint8_t>(record.state));
+  put_optional(w, record.locked_until, [&](wall_time t) { put_time(w, t); });
+  return seal_value(value_type::layer, layer_record_version, w.payload());
+}
+
+result<layer_record> decode_layer(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::layer, layer_record_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  layer_record record;
+  record.id = get_id<layer_id>(r);
+  record.snapshot = get_id<snapshot_uuid>(r);
+  record.parent = get_optional(r, [&] { return get_id<snapshot_uuid>(r); });
+  record.volume = get_id<volume_uuid>(r);
+  record.name = volume_name(r.string(volume_name_length_max));
+  record.size = byte_count(r.u64());
+  record.cut = get_time(r);
+  record.hash_seed = r.u64();
+  record.seal_low = r.u64();
+  record.seal_high = r.u64();
+  record.file_bytes = r.u64();
+  record.data_granules = r.u64();
+  record.zero_granules = r.u64();
+  record.note = r.string(snapshot_note_length_max);
+  record.group = get_optional(r, [&] {
+    group_point group;
+    group.name = group_name(r.string(volume_name_length_max));
+    group.cut = get_id<group_cut_id>(r);
+    group.released = r.boolean();
+    const auto members = r.u32();
+    if (members > group_members_max)
+      r.violate("more members than a group may have");
+    for (std::uint32_t i = 0; i < members && r.ok(); ++i) {
+      group_member member;
+      member.volume = get_id<volume_uuid>(r);
+      member.snapshot = get_id<snapshot_uuid>(r);
+      group.members.push_back(member);
+    }
+    return group;
+  });
+  record.state = r.enumeration(layer_state::deleting);
+  record.locked_until = get_optional(r, [&] { return get_time(r); });
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  const bool sensible = !record.id.is_nil() && !record.snapshot.is_nil() && !record.volume.is_nil() &&
+                        record.parent != record.snapshot && record.size.value > 0 &&
+                        record.size.value <= volume_bytes_max && record.size.value % sector_bytes == 0;
+  if (!sensible)
+    return fail(errc::corrupt, std::string(what) + ": a layer without ids, on itself, or of an impossible size");
+  return record;
+}
+
+bytes encode_head(snapshot_uuid head) {
+  field_writer w;
+  put_id(w, head);
+  return seal_value(value_type::snapshot_head, snapshot_head_version, w.payload());
+}
+
+result<snapshot_uuid> decode_head(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::snapshot_head, snapshot_head_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  const auto head = get_id<snapshot_uuid>(r);
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  return head;
+}
+
+bytes encode(const group_record& record) {
+  field_writer w;
+  w.string(record.name.value);
+  w.u32(static_cast<std::uint32_t>(record.volumes.size()));
+  for (const auto& volume : record.volumes)
+    put_id(w, volume);
+  w.boolean(record.prediction);
+  put_optional(w, record.every, [&](std::chrono::seconds every) { w.i64(every.count()); });
+  w.u32(record.retain);
+  put_time(w, record.created);
+  return seal_value(value_type::snapshot_group, group_record_version, w.payload());
+}
+
+result<group_record> decode_group(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::snapshot_group, group_record_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  group_record record;
+  record.name = group_name(r.string(volume_name_length_max));
+  const auto volumes = r.u32();
+  if (volumes > group_members_max)
+    r.violate("more members than a group may have");
+  for (std::uint32_t i = 0; i < volumes && r.ok(); ++i)
+    record.volumes.push_back(get_id<volume_uuid>(r));
+  record.prediction = r.boolean();
+  record.every = get_optional(r, [&] { return std::chrono::seconds(r.i64()); });
+  record.retain = r.u32();
+  record.created = get_time(r);
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  if (record.name.value.empty() || record.volumes.empty() || record.every.value_or(std::chrono::seconds(1)).count() <= 0)
+    return fail(errc::corrupt, std::string(what) + ": a group without name or members, or of no interval");
   return record;
 }
 

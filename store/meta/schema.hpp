@@ -14,6 +14,9 @@
 //                                                          record; rewritten and erased after each change, or at
 //                                                          start.
 //   database "events"    key: u64 event_id, big-endian     value: calendar_event
+//   database "layers"    key: layer id, 16 bytes           value: layer_record; a cache of what the layer files say
+//   database "heads"     key: volume uuid, 16 bytes        value: the snapshot that `changed` is counted from
+//   database "groups"    key: group name                   value: group_record
 // File volumes/<uuid>/volume                               volume_record: the descriptor, to rebuild `volumes` from
 // File format                                              node_record: which node's directory this is, format
 // version
@@ -34,14 +37,16 @@
 #include "config/clock.hpp"
 #include "config/event.hpp"
 #include "config/settings/settings.hpp"
+#include "config/tagged_uuid.hpp"
 #include "config/types.hpp"
+#include "store/group_point.hpp"
 #include "store/lmdb/codec.hpp"
 #include "store/lmdb/environment.hpp"
 
 namespace gnomon::store {
 
 namespace meta_database {
-inline constexpr database_id node{0}, volumes{1}, unwritten{2}, events{3}, instances{4};
+inline constexpr database_id node{0}, volumes{1}, unwritten{2}, events{3}, instances{4}, layers{5}, heads{6}, groups{7};
 }
 namespace history_database {
 inline constexpr database_id tails{0}, blocks{1}, instances{2}, models{3};
@@ -50,10 +55,13 @@ std::vector<std::string> meta_database_names();
 std::vector<std::string> history_database_names();
 
 inline constexpr std::uint16_t node_record_version = 1;
-inline constexpr std::uint16_t volume_record_version = 1;
+inline constexpr std::uint16_t volume_record_version = 2; // 2: source
 inline constexpr std::uint16_t event_version = 1;
 inline constexpr std::uint16_t event_counter_version = 1;
 inline constexpr std::uint16_t instance_record_version = 1;
+inline constexpr std::uint16_t layer_record_version = 1;
+inline constexpr std::uint16_t snapshot_head_version = 1;
+inline constexpr std::uint16_t group_record_version = 1;
 inline constexpr std::uint16_t history_tail_version = 1;
 inline constexpr std::uint16_t history_block_version = 1;
 inline constexpr std::uint16_t history_instance_version = 1;
@@ -61,6 +69,7 @@ inline constexpr std::uint16_t model_version = 1;
 
 inline constexpr std::size_t description_length_max = 4096; // NBD's limit for strings
 inline constexpr std::size_t path_length_max = 4096;
+inline constexpr std::size_t snapshot_note_length_max = 1024;
 inline constexpr std::size_t node_name_length_max = 255;
 inline constexpr std::size_t instance_text_length_max = 256; // of an id and of each text
 inline constexpr std::uint32_t data_format = 1;              // layout of the whole data directory
@@ -97,6 +106,7 @@ struct volume_record {
   std::optional<wall_time> deleted_at; // can be undeleted until it is purged
   std::optional<write_failure> failure;
   std::uint64_t revision = 1; // grows with every change of the record
+  std::optional<snapshot_uuid> source; // what its file does not hold yet comes from this point's layers
   friend bool operator==(const volume_record&, const volume_record&) = default;
 };
 
@@ -114,20 +124,63 @@ struct instance_record {
 // invalid_argument: no id, a text too long, a duration below 0.
 result<void> check_instance(const instance_record& record);
 
+enum class layer_state : std::uint8_t {
+  live,     // its snapshot is offered
+  removed,  // its snapshot was deleted; the layer stays while something names it
+  deleting, // nothing names it: the file goes, then the record
+};
+
+// What `meta` knows of one sealed layer file. The file says the same, but for `state` and `locked_until`.
+struct layer_record {
+  layer_id id;
+  snapshot_uuid snapshot;
+  std::optional<snapshot_uuid> parent; // none: a baseline
+  volume_uuid volume;
+  volume_name name; // of the volume, at the cut
+  byte_count size;  // of the volume, at the cut
+  wall_time cut;
+  std::uint64_t hash_seed = 0;
+  std::uint64_t seal_low = 0, seal_high = 0; // the file that this record means
+  std::uint64_t file_bytes = 0, data_granules = 0, zero_granules = 0;
+  std::string note;
+  std::optional<group_point> group;
+  layer_state state = layer_state::live;
+  std::optional<wall_time> locked_until; // not deleted before, by anybody
+  friend bool operator==(const layer_record&, const layer_record&) = default;
+};
+
+// A snapshot group as an operator made it.
+struct group_record {
+  group_name name;
+  std::vector<volume_uuid> volumes; // 1 .. group_members_max
+  bool prediction = false;
+  std::optional<std::chrono::seconds> every; // none: on demand only
+  std::uint32_t retain = 30;
+  wall_time created;
+  friend bool operator==(const group_record&, const group_record&) = default;
+};
+
 bytes encode(const node_record& record);
 bytes encode(const volume_record& record);
 bytes encode(const instance_record& record);
 bytes encode(const calendar_event& event);
 bytes encode_event_counter(event_id next);
+bytes encode(const layer_record& record);
+bytes encode(const group_record& record);
+bytes encode_head(snapshot_uuid head);
 // corrupt, unsupported; `what` names the key or file.
 result<node_record> decode_node(bytes_view stored, std::string_view what);
 result<volume_record> decode_volume(bytes_view stored, std::string_view what);
 result<calendar_event> decode_event(bytes_view stored, std::string_view what);
 result<event_id> decode_event_counter(bytes_view stored, std::string_view what);
 result<instance_record> decode_instance(bytes_view stored, std::string_view what);
+result<layer_record> decode_layer(bytes_view stored, std::string_view what);
+result<group_record> decode_group(bytes_view stored, std::string_view what);
+result<snapshot_uuid> decode_head(bytes_view stored, std::string_view what);
 
 std::string volume_key(volume_uuid uuid);
 std::string event_key(event_id id);
+std::string layer_key(layer_id id);
 inline constexpr std::string_view node_key = "node";
 inline constexpr std::string_view event_counter_key = "next_event_id";
 
