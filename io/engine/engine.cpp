@@ -129,6 +129,7 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
   }
   plane_.blocking.stop();
   bool abandoned = open();
+  abandoned |= !plane_.seeking.stop(std::max(until, std::chrono::steady_clock::now() + std::chrono::seconds{1}));
   for (const auto& core : registry_.all()) {
     const auto left = std::max<std::chrono::nanoseconds>(until - std::chrono::steady_clock::now(), std::chrono::seconds{1});
     if (auto drained = drain(core, boot_clock::now() + left); !drained) {

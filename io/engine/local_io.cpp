@@ -61,6 +61,9 @@ void begin(std::unique_ptr<pending> p, ring& on) {
   io.length = r.op == operation::flush ? 0 : r.length.value;
   io.finish = finished;
   io.started = on.now();
+  if (!p->core->admits(ring_index{on.index()}))
+    return p->done(fail(errc::limit_reached, "too many requests wait for volume " + p->core->spec().name.value +
+                                                 "; try again"));
   if (r.op == operation::read || r.op == operation::write) {
     io.memory = on.buffers().acquire(memory_bytes(*p->core, io.offset, io.length));
     if (!io.memory)

@@ -43,6 +43,11 @@ public:
   // A request was parsed; every begin() is followed by one end() on the same ring.
   void begin(ring_index ring) noexcept { single_writer_add(of(ring).in_flight, std::uint64_t{1}); }
 
+  // Requests between begin() and end() on this ring.
+  std::uint64_t in_flight(ring_index ring) const noexcept {
+    return rings_[ring.value].in_flight.load(std::memory_order_relaxed);
+  }
+
   // Its reply was handed to the socket, `latency` after it was parsed. `bytes` moved; 0 when it failed.
   void end(ring_index ring, operation op, byte_count bytes, std::uint64_t latency_nanoseconds,
            request_outcome outcome = request_outcome::done) noexcept {

@@ -112,7 +112,10 @@ void nbd_connection::check_end() {
 }
 
 bool nbd_connection::login_overdue() const {
-  return phase_ == phase::handshake && service_.on().now() - since_ > service_.limits().handshake_timeout;
+  // A client that asks about each of many exports needs longer than one that opens one.
+  constexpr std::chrono::milliseconds each_option{1};
+  return phase_ == phase::handshake && service_.on().now() - since_ > service_.limits().handshake_timeout +
+                                                                          each_option * handshake_->options_allowed();
 }
 
 // --- what this client may open

@@ -42,6 +42,7 @@ public:
   bool login_overdue() const;
 
   std::uint64_t id() const noexcept { return id_; }
+  const std::string& peer() const noexcept { return peer_; }
   const volume_core* core() const noexcept { return attached_.core.get(); }
   const instance_id& instance() const noexcept { return attached_.core ? attached_.instance : anonymous_; }
   boot_time stalled_since() const noexcept { return sending_ ? send_started_ : boot_time::max(); }

@@ -118,6 +118,8 @@ nbd_connection::parsed nbd_connection::parse_handshake() {
   std::vector<std::byte> output;
   const auto outcome = handshake_->consume(input_, output);
   const bool last = outcome == handshake_outcome::close;
+  if (last && handshake_->too_many_options())
+    service_.log_dropped(*this, "it sent too many options before it opened an export (nbd.handshake_options_max)");
   if (!output.empty())
     say(std::move(output), last);
   if (outcome == handshake_outcome::transmission) {
@@ -171,8 +173,10 @@ nbd_connection::parsed nbd_connection::parse_request() {
 
 void nbd_connection::decode_header(const std::byte* bytes) {
   waiting_request_ = limits_.extended_headers ? nbd::decode_extended_request(bytes) : nbd::decode_request(bytes);
-  if (!waiting_request_)
+  if (!waiting_request_) {
+    service_.log_dropped(*this, "what it sent is not an NBD request");
     return drop(); // out of step: nothing that follows can be trusted
+  }
   if (nbd::carries_filter(*waiting_request_, limits_)) [[unlikely]]
     return decode_filter(bytes);
   long_payloads_ = waiting_request_->type == nbd::command::write && waiting_request_->length >= long_payload_bytes;

@@ -42,6 +42,7 @@ nbd_connection::parsed nbd_connection::begin_request(const nbd::request& r) {
   const nbd::verdict checked = nbd::validate(r, limits_);
   if (checked.error != nbd::error::none) {
     if (checked.drop) {
+      service_.log_dropped(*this, checked.text);
       drop();
       return parsed::more;
     }
@@ -56,6 +57,8 @@ nbd_connection::parsed nbd_connection::begin_request(const nbd::request& r) {
 
   volume_core& core = *attached_.core;
   ring& on = service_.on();
+  if (!core.admits(ring_index{on.index()}))
+    return parsed::wait;
   const bool payload_here = r.type == nbd::command::write && input_.size() >= r.length;
   const bool at_once = payload_here && takes_payload_at_once(core, r.length, on);
   buffer memory;

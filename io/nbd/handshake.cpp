@@ -137,7 +137,8 @@ handshake_outcome handshake::begin_option(payload header, std::vector<std::byte>
   const bool silent = option_ == nbd::option::export_name;
   if (silent ? option_bytes_ > nbd::name_bytes_max : !fixed_newstyle_)
     return handshake_outcome::close;
-  if (options_ == limits_.options_max) {
+  if (options_ >= options_allowed()) {
+    too_many_options_ = true;
     if (!silent)
       refuse(output, option_reply::err_policy, "too many options in one handshake");
     return handshake_outcome::close;
@@ -265,6 +266,8 @@ void handshake::list(payload data, std::vector<std::byte>& output) {
                   "the list of " + std::to_string(exports.size()) + " exports is too long; ask for one by its name");
   const bool describe = bare + described <= list_bytes_left_;
   list_bytes_left_ -= bare + (describe ? described : 0);
+  // The longest list counts, not their sum: asking again brings nothing.
+  options_for_listed_ = std::max<std::uint64_t>(options_for_listed_, exports.size() * options_per_listed_export);
   std::vector<std::byte> server;
   for (const export_listing& e : exports) {
     const std::string_view name = string_part(e.name);

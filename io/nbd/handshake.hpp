@@ -45,7 +45,8 @@ public:
 };
 
 struct handshake_limits {
-  std::uint32_t options_max = 64; // the client that sends more is told so and dropped
+  // A client that sends more is told so and dropped. One that has asked for the list may then ask about each export.
+  std::uint32_t options_max = 64;
   bool extended_headers = false;  // whether the transmission phase can speak them
 };
 
@@ -76,6 +77,8 @@ public:
   static constexpr std::uint32_t option_bytes_max = 16 * 1024;       // longer ones are passed over and refused
   static constexpr std::uint32_t skipped_option_bytes_max = 1 << 20; // longer still: the connection ends
   static constexpr std::uint32_t queries_max = 64;                   // of one metadata context option
+  // What clients that list send for each export (INFO, LIST_META_CONTEXT, SET_META_CONTEXT), with room.
+  static constexpr std::uint32_t options_per_listed_export = 4;
 
   // What one client can make us send: `list_bytes_max` of replies to all its LISTs together, and `reply_bytes_max`
   // for each other option. A list that does not fit is sent without descriptions; if that does not fit either the
@@ -91,6 +94,10 @@ public:
   // nothing and repeats its answer.
   handshake_outcome consume(std::span<const std::byte>& input, std::vector<std::byte>& output);
   const selection& chosen() const noexcept { return selection_; }
+  // `close` was the answer to one option too many.
+  bool too_many_options() const noexcept { return too_many_options_; }
+  // Options that the client may send by now, at most.
+  std::uint64_t options_allowed() const noexcept { return std::uint64_t{limits_.options_max} + options_for_listed_; }
   // Memory held for an option that came in pieces; never more than a small multiple of what has arrived.
   std::size_t held_bytes() const noexcept { return gathered_.capacity(); }
 
@@ -125,7 +132,8 @@ private:
   handshake_outcome outcome_ = handshake_outcome::need_more;
   bool fixed_newstyle_ = false, no_zeroes_ = false, structured_ = false, extended_ = false;
   std::optional<std::string> context_export_; // base:allocation was agreed on for this name
-  std::uint32_t options_ = 0;
+  std::uint64_t options_ = 0, options_for_listed_ = 0;
+  bool too_many_options_ = false;
   std::size_t list_bytes_left_ = list_bytes_max;
   nbd::option option_{};           // under way
   std::uint32_t option_bytes_ = 0; // its payload

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/log.hpp"
 #include "io/nbd/connection.hpp"
 
 namespace gnomon::io {
@@ -76,7 +77,18 @@ void nbd_service::end_of_turn() {
 
 void nbd_service::wait_for_memory(nbd_connection& waiting) { hungry_.push_back(&waiting); }
 
+void nbd_service::log_dropped(const nbd_connection& connection, std::string_view why) {
+  if (++drops_ > drops_logged_max)
+    return;
+  const volume_core* core = connection.core();
+  log::warning("NBD client {}{}{} was disconnected: {}", connection.peer(), core ? " of volume " : "",
+               core ? core->spec().name.value : std::string{}, why);
+}
+
 void nbd_service::each_second() {
+  if (drops_ > drops_logged_max)
+    log::warning("{} more NBD clients were disconnected within a second", drops_ - drops_logged_max);
+  drops_ = 0;
   {
     std::lock_guard lock{status_mutex_};
     for (auto& [id, connection] : connections_)
@@ -87,8 +99,10 @@ void nbd_service::each_second() {
   for (auto& [id, connection] : connections_)
     if (connection->login_overdue())
       late.push_back(connection.get());
-  for (nbd_connection* connection : late)
+  for (nbd_connection* connection : late) {
+    log_dropped(*connection, "it did not finish its login in time (nbd.handshake_timeout)");
     connection->drop();
+  }
   if (!ring_.buffers().under_pressure())
     return;
   nbd_connection* slowest = nullptr;
@@ -96,8 +110,10 @@ void nbd_service::each_second() {
     if (!slowest || connection->stalled_since() < slowest->stalled_since())
       slowest = connection.get();
   if (slowest && slowest->stalled_since() != boot_time::max() &&
-      ring_.now() - slowest->stalled_since() > stalled_reader_max)
+      ring_.now() - slowest->stalled_since() > stalled_reader_max) {
+    log_dropped(*slowest, "it takes no replies while memory for replies is scarce (io.buffer_memory_max)");
     slowest->drop();
+  }
 }
 
 std::vector<connection_status> nbd_service::statuses() const {

@@ -57,6 +57,7 @@ struct new_client {
 class nbd_service {
 public:
   static constexpr std::size_t idle_requests_max = 4096; // kept for reuse
+  static constexpr unsigned drops_logged_max = 10;       // a second; more are counted in one line
 
   nbd_service(ring& on, data_plane& plane, export_access& exports, const nbd_settings& limits);
   ~nbd_service();
@@ -82,6 +83,8 @@ public:
   void wait_for_memory(nbd_connection& waiting);
   void gone(nbd_connection& connection); // destroys it
   void status_changed(const connection_status& status);
+  // One line in the log for a client whose connection is closed for a limit or for what it sent; `why` says which.
+  void log_dropped(const nbd_connection& connection, std::string_view why);
   void count_request() noexcept {
     single_writer_add(requests_, std::uint64_t{1});
     ring_.count_request();
@@ -102,6 +105,7 @@ private:
   nbd_request* idle_ = nullptr;
   std::size_t idle_count_ = 0;
   std::atomic<std::uint64_t> count_{0}, requests_{0};
+  unsigned drops_ = 0; // since the last second
 
   mutable std::mutex status_mutex_; // login and logout only, not requests
   std::unordered_map<std::uint64_t, connection_status> statuses_;

@@ -23,6 +23,7 @@ namespace gnomon::io {
 namespace {
 
 constexpr int backlog = 1024;
+constexpr std::size_t addresses_max = 8; // of one host name
 
 struct descriptor {
   int fd = -1;
@@ -215,6 +216,17 @@ result<listening_socket> listen_tcp(const endpoint& where) {
   }
 }
 
+// A peer whose machine or link is gone ends its connection, and with it its claim, within about half a minute, whether
+// something waits to be sent to it or not. One that lives and takes nothing answers the probes and stays.
+void end_with_dead_peer(int fd) noexcept {
+  const auto put = [fd](int option, int value) { setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value); };
+  set(fd, SOL_SOCKET, SO_KEEPALIVE);
+  put(TCP_KEEPIDLE, keepalive_idle_seconds);
+  put(TCP_KEEPINTVL, keepalive_interval_seconds);
+  put(TCP_KEEPCNT, keepalive_probes);
+  put(TCP_USER_TIMEOUT, user_timeout_milliseconds);
+}
+
 } // namespace
 
 result<listening_socket> listen_on(const endpoint& where, std::uint32_t mode) {
@@ -241,6 +253,35 @@ result<endpoint> check_listening_socket(int fd) {
   return std::move(*bound);
 }
 
+result<std::vector<socket_address>> addresses_of(const endpoint& where, host_names names) {
+  std::vector<socket_address> all(1);
+  if (where.type == endpoint::kind::unix_socket) {
+    if (where.path.empty() || where.path.size() > unix_path_length_max)
+      return fail(errc::invalid_argument, "a socket path has 1 to 107 bytes: " + where.path);
+    auto& address = reinterpret_cast<sockaddr_un&>(all[0].storage);
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, where.path.c_str(), where.path.size());
+    all[0].length = sizeof address;
+    return all;
+  }
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_flags = AI_NUMERICSERV | (names == host_names::numeric_only ? AI_NUMERICHOST : AI_ADDRCONFIG);
+  hints.ai_socktype = SOCK_STREAM;
+  const std::string port = std::to_string(where.port);
+  const int problem = getaddrinfo(where.host.c_str(), port.c_str(), &hints, &found);
+  if (problem != 0)
+    return fail(problem == EAI_AGAIN ? errc::unavailable : errc::invalid_argument,
+                where.to_string() + ": cannot resolve the host: " + gai_strerror(problem));
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner{found, freeaddrinfo};
+  all.clear();
+  for (const addrinfo* a = found; a && all.size() < addresses_max; a = a->ai_next) {
+    auto& one = all.emplace_back();
+    std::memcpy(&one.storage, a->ai_addr, a->ai_addrlen);
+    one.length = a->ai_addrlen;
+  }
+  return all;
+}
+
 std::string describe_peer(int fd) {
   sockaddr_storage address{};
   socklen_t length = sizeof address;
@@ -256,7 +297,7 @@ std::string describe_peer(int fd) {
 
 void prepare_client_socket(int fd) noexcept {
   if (set(fd, IPPROTO_TCP, TCP_NODELAY)) {
-    set(fd, SOL_SOCKET, SO_KEEPALIVE);
+    end_with_dead_peer(fd);
     return; // the kernel sizes TCP's buffers
   }
   const int bytes = unix_send_buffer_bytes;

@@ -30,9 +30,9 @@ buffer buffer_pool::take_or_map(unsigned size_class, std::size_t held_max) noexc
     b.data = reinterpret_cast<std::byte*>(node);
     return b;
   }
-  if (held_ + size > held_max) {
+  if (held_ + charged_ + size > held_max) {
     unmap_idle(0); // idle buffers of other sizes must not keep this one away
-    if (held_ + size > held_max && used_bytes() != 0)
+    if (held_ + charged_ + size > held_max && used_bytes() != 0)
       return {}; // one request of any size always fits
   }
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

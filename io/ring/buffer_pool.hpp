@@ -37,11 +37,14 @@ public:
   // Whatever the limit: for a request that is under way and must be able to end. Small sizes only.
   buffer acquire_reserved(std::uint32_t bytes = smallest_bytes) noexcept;
   void release(buffer& b) noexcept; // leaves `b` empty
+  // Memory from elsewhere that counts as used all the same: what connections keep that are not buffers of this pool.
+  void charge(std::size_t bytes) noexcept { charged_ += bytes; }
+  void discharge(std::size_t bytes) noexcept { charged_ -= bytes; }
   // Frees idle buffers beyond idle_bytes_max.
   void trim() noexcept;
 
   std::size_t held_bytes() const noexcept { return held_; } // from the system, in use or idle
-  std::size_t used_bytes() const noexcept { return held_ - idle_; }
+  std::size_t used_bytes() const noexcept { return held_ - idle_ + charged_; }
   std::size_t memory_max() const noexcept { return memory_max_; }
   bool under_pressure() const noexcept { return used_bytes() > memory_max_ / 4 * 3; }
 
@@ -57,7 +60,7 @@ private:
 
   std::array<free_node*, class_count> free_{};
   std::size_t memory_max_;
-  std::size_t held_ = 0, idle_ = 0;
+  std::size_t held_ = 0, idle_ = 0, charged_ = 0;
 };
 
 } // namespace gnomon::io

@@ -395,6 +395,12 @@ void ring::submit_send(completion& c, int fd, msghdr* message) {
   io_uring_sqe_set_data(entry, user_data_of(c));
 }
 
+void ring::submit_connect(completion& c, int fd, const sockaddr* to, std::uint32_t length) {
+  io_uring_sqe* entry = next_entry();
+  io_uring_prep_connect(entry, fd, to, length);
+  io_uring_sqe_set_data(entry, user_data_of(c));
+}
+
 void ring::submit_accept_multishot(completion& c, int fd) {
   io_uring_sqe* entry = next_entry();
   io_uring_prep_multishot_accept(entry, fd, nullptr, nullptr, SOCK_CLOEXEC);

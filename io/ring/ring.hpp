@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <liburing.h>
+#include <sys/socket.h>
 
 #include "config/clock.hpp"
 #include "config/error.hpp"
@@ -99,6 +100,7 @@ public:
   // All of `bytes`, or less if the stream ends or fails.
   void submit_receive(completion& c, int fd, void* into, std::size_t bytes);
   void submit_send(completion& c, int fd, msghdr* message); // whole message or an error
+  void submit_connect(completion& c, int fd, const sockaddr* to, std::uint32_t length); // `to` stays until it is over
   void submit_accept_multishot(completion& c, int fd);
   void submit_timeout(completion& c, __kernel_timespec* relative); // -ETIME is the normal result
   void submit_cancel(completion& target);

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <sys/uio.h>
 #include <unistd.h>
@@ -20,9 +21,14 @@ namespace {
 
 constexpr std::uint64_t inline_write_bytes_max = 256 * 1024; // a larger one would keep the ring from others too long
 constexpr std::uint64_t will_need_bytes_max = 256ull << 20;  // one CACHE request must not sweep the page cache
+constexpr std::uint64_t window_bytes = 64ull << 20; // what a trim, zeroing or hint does before it lets others pass
 
 void enter(volume_request& r);
 void carry_out(volume_request& r);
+
+constexpr bool goes_in_windows(operation op) {
+  return op == operation::trim || op == operation::zero || op == operation::cache;
+}
 
 constexpr bool changes_data(operation op) {
   return op == operation::write || op == operation::trim || op == operation::zero;
@@ -137,20 +143,24 @@ void copy_neighbours(volume_request& r, bool head) {
 
 // --- block status: seeking for holes may wait for the disk, so it is not done on the ring
 
+void extents_found(parked& node) {
+  auto& r = *static_cast<hold_link&>(node).request;
+  complete(r, r.error);
+}
+
 void block_status(volume_request& r) {
-  volume_request* request = &r;
-  const bool queued = r.core->plane().blocking.submit([request] {
-    volume_request& r = *request;
+  r.hold.request = &r;
+  r.hold.ring = ring_index{r.on->index()};
+  r.hold.resume = extents_found;
+  const bool queued = r.core->plane().seeking.submit(r.core->seek_lane(), [&r] {
     auto found = extents_of(r.core->file().data_fd(), byte_offset{r.offset}, byte_count{r.length}, r.extents_max);
-    const int error = found ? 0 : (found.error().os_errno != 0 ? found.error().os_errno : EIO);
+    r.error = found ? 0 : (found.error().os_errno != 0 ? found.error().os_errno : EIO);
     if (found)
       r.extents = std::move(*found);
-    const bool posted = r.on->post([request, error](ring&) { complete(*request, error); });
-    assert(posted && "a ring outlives its requests");
-    (void)posted;
+    r.core->plane().resume.resume(r.hold); // the last access: its ring may end it at once
   });
   if (!queued)
-    complete(r, ENOMEM);
+    complete(r, ESHUTDOWN);
 }
 
 // --- the way in
@@ -179,7 +189,8 @@ void acquire_gate(volume_request& r) {
   case granule_gate::outcome::parked:
     return leave(r); // enters again from the top
   case granule_gate::outcome::full:
-    return complete(r, ENOMEM);
+    assert(false && "more waiters than the volume admits");
+    return complete(r, EIO);
   }
 }
 
@@ -209,7 +220,7 @@ void carry_out(volume_request& r) {
   case operation::cache:
     if (r.core->file().is_direct())
       return complete(r, 0);
-    return device(r, will_need, false, nullptr, r.offset, std::min(r.length, will_need_bytes_max));
+    return device(r, will_need, false, nullptr, r.offset, r.length);
   case operation::block_status:
     return block_status(r);
   }
@@ -238,7 +249,7 @@ void enter(volume_request& r) {
   const route& way = core.current_route();
   if (way.closing)
     return complete(r, ESHUTDOWN);
-  if (r.offset > way.size.value || r.length > way.size.value - r.offset)
+  if (r.asked_offset > way.size.value || r.asked_length > way.size.value - r.asked_offset)
     return complete(r, changes_data(r.op) ? ENOSPC : EINVAL);
   if (changes_data(r.op) || r.op == operation::flush) {
     if (way.read_only && changes_data(r.op))
@@ -246,10 +257,34 @@ void enter(volume_request& r) {
     if (core.writes_failed())
       return complete(r, EIO);
   }
-  if (way.recording)
-    way.recording->push(here, {static_cast<std::uint64_t>(r.started.time_since_epoch().count()), r.offset,
-                               static_cast<std::uint32_t>(std::min<std::uint64_t>(r.length, 0xffffffffu)), r.op});
+  if (way.recording && !std::exchange(r.recorded, true)) // a request may enter more than once
+    way.recording->push(here,
+                        {static_cast<std::uint64_t>(r.started.time_since_epoch().count()), r.asked_offset,
+                         static_cast<std::uint32_t>(std::min<std::uint64_t>(r.asked_length, 0xffffffffu)), r.op});
   acquire_gate(r);
+}
+
+// --- windows: a request for a long range gives back its gate and generation now and then, and enters again
+
+std::uint64_t end_of_windows(const volume_request& r) {
+  return r.asked_offset + (r.op == operation::cache ? std::min(r.asked_length, will_need_bytes_max) : r.asked_length);
+}
+
+// They end at multiples of their size, so that only the first and the last one may cover part of a block.
+void set_window(volume_request& r, std::uint64_t offset) {
+  r.offset = offset;
+  r.length = std::min(down(offset, window_bytes) + window_bytes, end_of_windows(r)) - offset;
+}
+
+bool windows_left(const volume_request& r) {
+  return goes_in_windows(r.op) && r.offset + r.length < end_of_windows(r);
+}
+
+void enter_next_window(completion& self, ring&, int, unsigned) {
+  auto& r = static_cast<volume_request&>(self);
+  r.fast_only = false; // the first one was fast; to refuse now would leave the request half done
+  set_window(r, r.offset + r.length);
+  enter(r);
 }
 
 } // namespace
@@ -273,11 +308,16 @@ void leave(volume_request& r) {
 void complete(volume_request& r, int error) {
   r.error = error;
   leave(r);
+  if (error == 0 && windows_left(r)) {
+    r.on_complete = enter_next_window;
+    return r.on->complete_later(r, 0); // others take their turn first
+  }
+  r.offset = r.asked_offset, r.length = r.asked_length;
   r.finish(r, *r.on);
 }
 
 void changed(volume_request& r) { // the data is in place
-  if (r.fua)
+  if (r.fua && !windows_left(r))
     return sync_then_complete(r);
   complete(r, 0);
 }
@@ -313,13 +353,17 @@ std::uint32_t memory_skew(const volume_core& core, std::uint64_t offset) noexcep
 }
 
 bool takes_payload_at_once(const volume_core& core, std::uint64_t length, const ring& on) noexcept {
-  return length <= volume_steps::inline_write_bytes_max && core.may_write_inline(on.now()) && !core.has_faults();
+  return length <= volume_steps::inline_write_bytes_max && core.may_write_inline(on.now()) && !core.has_faults() &&
+         !core.generations().held();
 }
 
 void start(volume_request& request, ring& on) {
   request.on = &on;
   request.error = 0;
-  request.counted = request.gated = false;
+  request.counted = request.gated = request.recorded = false;
+  request.asked_offset = request.offset, request.asked_length = request.length;
+  if (volume_steps::goes_in_windows(request.op))
+    volume_steps::set_window(request, request.offset);
   volume_steps::enter(request);
 }
 

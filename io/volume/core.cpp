@@ -34,12 +34,13 @@ result<std::shared_ptr<volume_core>> volume_core::open(volume_spec spec, data_pl
 volume_core::volume_core(volume_spec spec, block_file file, data_plane& plane)
     : plane_(plane), uuid_(spec.uuid), opened_read_only_(spec.read_only), file_(std::move(file)),
       generations_(plane.ring_count(), plane.resume.wake), route_(plane.epochs), syncs_(spec.writes_failed),
-      meter_(plane.ring_count()),
+      meter_(plane.ring_count()), admitted_per_ring_max_(admitted_max / plane.ring_count()),
       observations_(plane.ring_count(), default_chunk_bytes(spec.size), &plane.observations_spilled),
       writes_failed_(spec.writes_failed), spec_(std::move(spec)) {
   if (file_.is_direct() && !spec_.read_only) {
     granule_gate::options o;
     o.unit = byte_count{block_bytes};
+    o.waiters_max = admitted_max;
     o.resume = plane.resume;
     block_gate_ = std::make_unique<granule_gate>(o);
   }

@@ -37,6 +37,10 @@ struct route {
 
 class volume_core {
 public:
+  // Requests under way on all rings together: no more than the gate's waiters, and than its other lists hold.
+  static constexpr std::uint32_t admitted_max = 16384;
+  static_assert(admitted_max <= sync_coalescer::waiters_max && admitted_max <= lane_pool::lane_queue_max);
+
   // Opens the file and checks that it holds `spec.size` bytes (a flat file that is shorter is grown). Blocks.
   static result<std::shared_ptr<volume_core>> open(volume_spec spec, data_plane& plane);
   // Every request has left (see close in engine). Closes the files.
@@ -46,6 +50,7 @@ public:
   const route& current_route() const noexcept { return *route_.load(); }
   const block_file& file() const noexcept { return file_; }
   generation_gate& generations() noexcept { return generations_; }
+  const generation_gate& generations() const noexcept { return generations_; }
   // Block-precise locks for O_DIRECT volumes, where part of a block is read, changed and written; null when buffered.
   granule_gate* block_gate() noexcept { return block_gate_.get(); }
   volume_meter& meter() noexcept { return meter_; }
@@ -53,7 +58,11 @@ public:
   fault_plan* faults() noexcept { return faults_.get(); }
   bool has_faults() const noexcept { return faults_ != nullptr; }
   data_plane& plane() noexcept { return plane_; }
+  const std::shared_ptr<lane_pool::lane>& seek_lane() const noexcept { return seek_lane_; }
   const volume_uuid& uuid() const noexcept { return uuid_; }
+  // Whether another request may be started on this ring now; if not, later: its client's socket is not read until one
+  // has ended. As a request waits in one place at a time, no list of waiting requests of this volume is ever full.
+  bool admits(ring_index here) const noexcept { return meter_.in_flight(here) < admitted_per_ring_max_; }
   bool writes_failed() const noexcept { return writes_failed_.load(std::memory_order_acquire); }
 
   // Whether a buffered write may be made by the ring itself now. After one that stalled (the disk does not keep up)
@@ -113,6 +122,8 @@ private:
   std::atomic<std::uint32_t> awaiting_sync_{0};
   std::mutex publish_mutex_;
   volume_meter meter_;
+  const std::uint32_t admitted_per_ring_max_;
+  const std::shared_ptr<lane_pool::lane> seek_lane_ = std::make_shared<lane_pool::lane>();
   observation_set observations_;
   std::unique_ptr<fault_plan> faults_;
   std::atomic<bool> writes_failed_;

@@ -8,6 +8,7 @@
 
 #include "io/measure/observation_spill.hpp"
 #include "io/ring/blocking_pool.hpp"
+#include "io/ring/lane_pool.hpp"
 #include "io/ring/quiescence.hpp"
 #include "io/ring/ring.hpp"
 #include "io/ring/wake.hpp"
@@ -45,6 +46,7 @@ struct data_plane {
   observation_spill observations_spilled;
   blocking_pool blocking;
   generation_scheduler generations;
+  lane_pool seeking; // for holes, a lane per volume
   std::function<void(event)> on_event; // must not block
 };
 

@@ -19,8 +19,14 @@ void hold_line::park(volume_core& core, parked& node) {
 }
 
 void hold_line::arm(boot_time deadline) {
-  if (alarm_armed_)
-    return; // it looks at every line when it goes off
+  if (alarm_armed_) { // it looks at every line when it goes off
+    if (deadline < alarm_deadline_) {
+      alarm_deadline_ = deadline; // at most one cancellation for each nearer deadline
+      ring_->submit_cancel(alarm_); // turn() follows and arms the nearest
+    }
+    return;
+  }
+  alarm_deadline_ = deadline;
   const auto left = std::max<nanoseconds>(deadline - boot_clock::now(), nanoseconds{1});
   alarm_span_ = {left.count() / 1'000'000'000, left.count() % 1'000'000'000};
   alarm_.line = this;
@@ -37,11 +43,12 @@ void hold_line::turn() {
   const boot_time now = boot_clock::now();
   const ring_index here{ring_->index()};
   std::vector<line> free_to_go;
+  boot_time nearest = boot_time::max();
   for (auto& l : lines_) {
     auto& generations = l.core->generations();
     if (const auto deadline = generations.hold_deadline()) {
       if (*deadline > now) {
-        arm(*deadline);
+        nearest = std::min(nearest, *deadline);
         continue;
       }
       generations.expire(generations.current());
@@ -50,6 +57,8 @@ void hold_line::turn() {
     l.core = nullptr;
   }
   std::erase_if(lines_, [](const line& l) { return l.core == nullptr; });
+  if (nearest != boot_time::max())
+    arm(nearest);
   for (auto& l : free_to_go) {
     volume_core& core = *l.core; // a resumed request counts itself, so the core stays until unpark
     for (parked* node : l.waiting)

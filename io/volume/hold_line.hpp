@@ -37,6 +37,7 @@ private:
   alarm_completion alarm_;
   __kernel_timespec alarm_span_{};
   bool alarm_armed_ = false;
+  boot_time alarm_deadline_{}; // while it is armed
 };
 
 } // namespace gnomon::io

@@ -37,8 +37,8 @@ struct volume_request : completion {
   bool fua = false;
   bool may_punch = true;     // zero: holes allowed (no NBD_CMD_FLAG_NO_HOLE)
   bool fast_only = false;    // zero: ENOTSUP rather than slow
-  std::uint64_t offset = 0;  // bytes from the start of the volume
-  std::uint64_t length = 0;  // bytes
+  std::uint64_t offset = 0;  // bytes from the start of the volume; start() may move it, and `finish` sees it as it was
+  std::uint64_t length = 0;  // bytes; the same
   buffer memory;             // read, write: from acquire(memory_bytes(...))
   std::byte* data = nullptr; // read, write: memory.data + memory_skew(...); or, for a write of a buffered
                              // volume, anywhere that stays valid until `finish`
@@ -56,6 +56,7 @@ struct volume_request : completion {
   ring* on = nullptr;
   generation_number generation;
   std::uint8_t entered_slot = 0;
+  std::uint64_t asked_offset = 0, asked_length = 0; // the whole range, while offset and length are a window of it
   std::uint64_t io_offset = 0; // the device operation under way
   std::uint64_t io_bytes = 0, io_done = 0;
   std::byte* io_memory = nullptr; // null: no memory (fallocate)
@@ -63,6 +64,7 @@ struct volume_request : completion {
   buffer scratch;                 // one aligned block for read-modify-write, or zeroes to write
   std::uint8_t step = 0;
   bool counted = false, gated = false, writing = false;
+  bool recorded = false;
   bool in_device = false; // an O_DIRECT transfer is under way
   gate_link gate;
   sync_link sync;

@@ -76,7 +76,7 @@ void zero_by_writing(volume_request& r, std::uint64_t from, std::uint64_t to) {
 void zero_without_help(volume_request& r) {
   if (r.fast_only)
     return complete(r, ENOTSUP);
-  if (r.io_bytes > zero_by_writing_bytes_max)
+  if (r.asked_length > zero_by_writing_bytes_max)
     return complete(r, EOVERFLOW);
   r.io_mode = -1; // zero_after() goes on to zero_pieces
   zero_after(r, zero_middle);

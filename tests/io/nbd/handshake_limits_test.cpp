@@ -81,6 +81,28 @@ BOOST_AUTO_TEST_CASE(one_option_too_many_is_told_and_ends_the_connection) {
   BOOST_TEST(talk(enough.then(go("db")), {64, false}).outcome == transmission); // the 64th is served
 }
 
+BOOST_AUTO_TEST_CASE(a_client_that_lists_may_ask_about_each_export_and_no_more) {
+  fake_exports exports;
+  exports.listed.clear();
+  for (int i = 0; i < 16'384; ++i)
+    exports.listed.push_back({"volume-" + std::to_string(i), ""});
+  handshake h(exports, {64, false});
+  wire output;
+  const auto send = [&](const wire& input) {
+    std::span<const std::byte> left(input.bytes);
+    return h.consume(left, output.bytes);
+  };
+  BOOST_TEST(send(client_flags().then(option(3)).then(option(3))) == need_more); // twice brings no more than once
+  for (int i = 0; i < 16'384 * 3; ++i)
+    BOOST_REQUIRE(send(option(99)) == need_more);
+  BOOST_TEST(!h.too_many_options());
+  wire rest;
+  for (int i = 0; i < 16'384 + 63; ++i)
+    rest.then(option(99));
+  BOOST_TEST(send(rest) == close);
+  BOOST_TEST(h.too_many_options());
+}
+
 BOOST_AUTO_TEST_CASE(a_list_of_10000_volumes_is_served_whole) {
   fake_exports exports;
   exports.listed.clear();

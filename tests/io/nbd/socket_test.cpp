@@ -249,6 +249,15 @@ BOOST_AUTO_TEST_CASE(tcp_resolves_port_0_and_tells_clients_apart) {
     BOOST_TEST(getsockopt(accepted.fd, SOL_SOCKET, SO_KEEPALIVE, &keep_alive, &length) == 0);
     BOOST_TEST(no_delay != 0);
     BOOST_TEST(keep_alive != 0);
+    const auto seconds = [&](int option) {
+      int value = 0;
+      BOOST_TEST(getsockopt(accepted.fd, IPPROTO_TCP, option, &value, &length) == 0);
+      return value;
+    };
+    // A dead peer's claim ends within a minute, not within the two hours of the default.
+    BOOST_TEST(seconds(TCP_KEEPIDLE) + seconds(TCP_KEEPINTVL) * seconds(TCP_KEEPCNT) <= 60);
+    BOOST_TEST(seconds(TCP_USER_TIMEOUT) / 1000 <= 60);
+    BOOST_TEST(seconds(TCP_USER_TIMEOUT) > 0);
   }
 }
 

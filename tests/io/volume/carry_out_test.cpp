@@ -145,6 +145,35 @@ BOOST_AUTO_TEST_CASE(a_disk_error_reaches_the_one_who_asked_and_nobody_else) {
   BOOST_CHECK(ask(*f.e, s.uuid, w));
 }
 
+BOOST_AUTO_TEST_CASE(a_long_zeroing_goes_in_windows_and_leaves_nothing_out) {
+  constexpr std::uint64_t size = 300 << 20, from = 4097, length = (200 << 20) + 77;
+  const auto zero_with = [&](const char* plan) {
+    setenv("GNOMON_FAULT_PLAN", plan, 1);
+    engine_fixture f;
+    const auto s = f.spec("v", size, cache_mode::buffered);
+    f.open(s);
+    unsetenv("GNOMON_FAULT_PLAN");
+    const std::vector<std::byte> data(1 << 20, std::byte{7});
+    for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{63} << 20, std::uint64_t{64} << 20,
+                                   std::uint64_t{128} << 20, std::uint64_t{200} << 20})
+      BOOST_REQUIRE(ask(*f.e, s.uuid, {operation::write, byte_offset{at}, byte_count{1 << 20}, data, false}));
+    const auto zeroed = ask(*f.e, s.uuid, {operation::zero, byte_offset{from}, byte_count{length}, {}, true});
+    if (!zeroed)
+      return zeroed.error().code;
+    for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{63} << 20, std::uint64_t{64} << 20,
+                                   std::uint64_t{128} << 20, std::uint64_t{200} << 20}) {
+      const auto read = ask(*f.e, s.uuid, {operation::read, byte_offset{at}, byte_count{1 << 20}, {}, false});
+      BOOST_REQUIRE(read);
+      for (std::uint64_t i = 0; i < read->size(); ++i)
+        BOOST_REQUIRE_MESSAGE((*read)[i] == (at + i < from || at + i >= from + length ? std::byte{7} : std::byte{0}),
+                              "byte " << at + i);
+    }
+    return errc::internal; // no error
+  };
+  BOOST_TEST((zero_with("seed=1") == errc::internal));
+  BOOST_TEST((zero_with("seed=1,zero_error=#4:EIO") == errc::io_failed)); // there is a fourth device operation
+}
+
 BOOST_AUTO_TEST_CASE(parts_of_one_block_written_at_once_on_a_direct_volume_lose_nothing_to_each_other) {
   engine_fixture f;
   const auto s = f.spec("v", 1 << 20, cache_mode::direct);
