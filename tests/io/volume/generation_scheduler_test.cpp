@@ -38,7 +38,12 @@ struct scheduled_core {
     return entered.get_future().get();
   }
   void leave(generation_gate::entry entry) {
-    (void)running.plane.rings[0]->post([this, entry](ring&) { core->generations().leave(ring_index{0}, entry); });
+    std::promise<void> left; // the ring must not touch the core when the test is over
+    (void)running.plane.rings[0]->post([&](ring&) {
+      core->generations().leave(ring_index{0}, entry);
+      left.set_value();
+    });
+    left.get_future().wait();
   }
   std::future<result<void>> when_over(classes which, boot_time until = boot_time::max()) {
     auto answer = std::make_shared<std::promise<result<void>>>();
