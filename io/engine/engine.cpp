@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "config/log.hpp"
+#include "io/volume/granule_state.hpp"
 
 namespace gnomon::io {
 
@@ -114,6 +115,7 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
   for (const auto& core : registry_.all()) {
     std::lock_guard control{core->control};
     core->publish([](route& r) { r.closing = true; });
+    core->granules().begin_close();
   }
   end_connections(nullptr, {}, nbd_service::manner::drain);
   const auto open = [this] {
@@ -134,10 +136,14 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
     const auto left = std::max<std::chrono::nanoseconds>(until - std::chrono::steady_clock::now(), std::chrono::seconds{1});
     if (auto drained = drain(core, boot_clock::now() + left); !drained) {
       log::error("{}", drained.error().to_string());
+      core->granules().close_in_doubt();
       abandoned = true;
     } else if (!core->opened_read_only() && fdatasync(core->file().sync_fd()) != 0) {
       stop_result_ = fail_errno("sync of volume " + core->spec().name.value);
       log::error("{}", stop_result_.error().to_string());
+      core->granules().close_in_doubt();
+    } else {
+      core->granules().close_clean();
     }
   }
   {
@@ -152,6 +158,7 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
       one->stop();
     recorders_.clear();
   }
+  abandoned |= !plane_.granule_work.stop(std::max(until, std::chrono::steady_clock::now() + std::chrono::seconds{1}));
   plane_.generations.stop();
   if (abandoned) {
     stop_result_ = fail(errc::timed_out, "the node stopped with requests under way");

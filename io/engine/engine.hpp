@@ -63,7 +63,7 @@ public:
   virtual void hold(volume_uuid volume, hold_id id, boot_time deadline, std::function<void(result<held_report>)> done) = 0;
   // Ends the hold and tells whether it had lasted until now; repeats get the same answer. not_found: never held.
   virtual void release(volume_uuid volume, hold_id id, std::function<void(result<hold_outcome>)> done) = 0;
-  // Ends the hold, or sees to it that `id` never holds. Its cut stays good for a capture of this volume alone.
+  // Ends the hold, or sees to it that `id` never holds. Its cut goes with it, unless a capture has taken it over.
   virtual void abandon(volume_uuid volume, hold_id id) = 0;
 
   // --- captures, one at a time per volume. begin_capture() makes a cut, or takes over the one that `held` made, and
@@ -71,7 +71,8 @@ public:
   // here, or it was not taken over within a minute.
   virtual void begin_capture(volume_uuid volume, capture_kind kind, std::optional<hold_id> held,
                              std::function<void(result<capture_begun>)> done) = 0;
-  // Content as of the cut, from granule `from` on, at most `granules_max` granules (and 64). One call at a time.
+  // Content as of the cut, from granule `from` on, at most `granules_max` granules (and 64). One call at a time; `from`
+  // is the `next` of the piece before, since each granule is delivered once.
   // no_space, limit_reached, io_failed: the capture has failed (what a write was about to change could not be kept,
   // or the disk or a source erred): end it as failed. not_found: no such capture.
   virtual void read_capture(volume_uuid volume, std::uint64_t id, granule_index from, std::uint32_t granules_max,

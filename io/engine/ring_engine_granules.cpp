@@ -1,38 +1,60 @@
 // Points in time, captures and granules from elsewhere, as the engine's callers ask for them.
 #include "io/engine/ring_engine.hpp"
+#include "io/volume/granule_state.hpp"
 
 namespace gnomon::io {
 
-namespace {
-tl::unexpected<error> not_offered() { return fail(errc::unsupported, "this build cannot capture volumes"); }
-} // namespace
-
-void node_engine::hold(volume_uuid, hold_id, boot_time, std::function<void(result<held_report>)> done) {
-  done(not_offered());
+void node_engine::hold(volume_uuid volume, hold_id id, boot_time deadline,
+                       std::function<void(result<held_report>)> done) {
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  core->granules().hold(core, id, deadline, std::move(done));
 }
 
-void node_engine::release(volume_uuid, hold_id, std::function<void(result<hold_outcome>)> done) {
-  done(not_offered());
+void node_engine::release(volume_uuid volume, hold_id id, std::function<void(result<hold_outcome>)> done) {
+  const auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  done(core->granules().release(id));
 }
 
-void node_engine::abandon(volume_uuid, hold_id) {}
+void node_engine::abandon(volume_uuid volume, hold_id id) {
+  if (const auto core = registry_.find(volume))
+    core->granules().abandon(core, id);
+}
 
-void node_engine::begin_capture(volume_uuid, capture_kind, std::optional<hold_id>,
+void node_engine::begin_capture(volume_uuid volume, capture_kind kind, std::optional<hold_id> held,
                                 std::function<void(result<capture_begun>)> done) {
-  done(not_offered());
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  core->granules().begin_capture(core, kind, held, std::move(done));
 }
 
-void node_engine::read_capture(volume_uuid, std::uint64_t, granule_index, std::uint32_t,
+void node_engine::read_capture(volume_uuid volume, std::uint64_t id, granule_index from, std::uint32_t granules_max,
                                std::function<void(result<capture_piece>)> done) {
-  done(not_offered());
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  core->granules().read_capture(core, id, from, granules_max, std::move(done));
 }
 
-void node_engine::end_capture(volume_uuid, std::uint64_t, capture_end, done_callback done) { done(not_offered()); }
+void node_engine::end_capture(volume_uuid volume, std::uint64_t id, capture_end how, done_callback done) {
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  core->granules().end_capture(core, id, how, std::move(done));
+}
 
-void node_engine::bring_in(volume_uuid, granule_index, std::uint32_t, done_callback done) { done(not_offered()); }
+void node_engine::bring_in(volume_uuid, granule_index, std::uint32_t, done_callback done) {
+  done(fail(errc::unsupported, "this build brings in no granules"));
+}
 
 std::optional<presence_report> node_engine::presence(volume_uuid) const { return std::nullopt; }
 
-void node_engine::drop_source(volume_uuid, done_callback done) { done(not_offered()); }
+void node_engine::drop_source(volume_uuid, done_callback done) {
+  done(fail(errc::unsupported, "this build has no sources"));
+}
 
 } // namespace gnomon::io

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "io/engine/local_io.hpp"
+#include "io/volume/granule_state.hpp"
 
 namespace gnomon::io {
 
@@ -44,8 +45,9 @@ result<void> node_engine::drain(const std::shared_ptr<volume_core>& core, boot_t
   auto over = generations.wait_until_over(core, generation_scheduler::classes::changes_and_looks, until);
   if (!over)
     return over;
-  // Flushes have left their generation; they are over when they are answered.
-  return generations.wait_for(core, [](volume_core& c) { return c.awaiting_sync() == 0; }, until);
+  // Flushes have left their generation and are over when they are answered; background steps may wait at the gate.
+  return generations.wait_for(
+      core, [](volume_core& c) { return c.awaiting_sync() == 0 && c.granules().idle(); }, until);
 }
 
 result<void> node_engine::close_core(const std::shared_ptr<volume_core>& core) {
@@ -53,13 +55,19 @@ result<void> node_engine::close_core(const std::shared_ptr<volume_core>& core) {
   const auto until = boot_clock::now() + drain_patience;
   core->refuse_attach(std::optional<std::optional<instance_id>>{std::in_place, std::nullopt});
   core->publish([](route& r) { r.closing = true; });
+  core->granules().begin_close();
   end_connections(core.get(), {}, nbd_service::manner::drain);
   if (auto gone = wait_until_gone(*core, {}); !gone)
     return gone;
   if (auto drained = drain(core, until); !drained)
     return drained;
-  if (!core->opened_read_only() && fdatasync(core->file().sync_fd()) != 0)
-    return fail_errno("sync of volume " + core->spec().name.value);
+  plane_.generations.drop(*core);
+  if (!core->opened_read_only() && fdatasync(core->file().sync_fd()) != 0) {
+    const int error = errno;
+    core->granules().close_in_doubt();
+    return fail_errno("sync of volume " + core->spec().name.value, error);
+  }
+  core->granules().close_clean();
   return {};
 }
 
@@ -90,6 +98,7 @@ void node_engine::resize_volume(volume_uuid volume, byte_count new_size, done_ca
                                               std::to_string(spec.size.value) + " bytes");
     if (auto grown = core.grow_file(new_size); !grown)
       return grown;
+    core.granules().resized(new_size);
     core.change_spec([&](volume_spec& s) { s.size = new_size; });
     core.publish([&](route& r) { r.size = new_size; });
     return {};

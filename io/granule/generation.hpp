@@ -148,6 +148,9 @@ public:
     return (word & hold_bit) == 0 && previous_drained(word);
   }
 
+  // The same of advance_and_hold(), for an id that is not known.
+  [[nodiscard]] bool may_hold() const noexcept { return may_advance() && !any_parked(); }
+
   // Moves on to the next generation and returns it; nothing (busy, ask again) while may_advance() is false.
   [[nodiscard]] std::optional<generation_number> advance() noexcept {
     const std::uint64_t word = word_.load(std::memory_order_relaxed);

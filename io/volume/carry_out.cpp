@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "io/volume/block_status.hpp"
+#include "io/volume/granule_state.hpp"
 #include "io/volume/steps.hpp"
 
 namespace gnomon::io {
@@ -23,15 +24,10 @@ constexpr std::uint64_t inline_write_bytes_max = 256 * 1024; // a larger one wou
 constexpr std::uint64_t will_need_bytes_max = 256ull << 20;  // one CACHE request must not sweep the page cache
 constexpr std::uint64_t window_bytes = 64ull << 20; // what a trim, zeroing or hint does before it lets others pass
 
-void enter(volume_request& r);
 void carry_out(volume_request& r);
 
 constexpr bool goes_in_windows(operation op) {
   return op == operation::trim || op == operation::zero || op == operation::cache;
-}
-
-constexpr bool changes_data(operation op) {
-  return op == operation::write || op == operation::trim || op == operation::zero;
 }
 
 // --- sync
@@ -98,18 +94,6 @@ bool write_inline(volume_request& r) {
   return true;
 }
 
-// The payload lies in memory that is about to go away, and the write has to wait: copy it.
-bool keep_payload(volume_request& r) {
-  if (r.op != operation::write || r.memory)
-    return true;
-  r.memory = r.on->buffers().acquire_reserved(static_cast<std::uint32_t>(r.length));
-  if (!r.memory)
-    return false;
-  std::memcpy(r.memory.data, r.data, r.length);
-  r.data = r.memory.data;
-  return true;
-}
-
 void write_direct(volume_request& r) {
   const span_of_blocks blocks(r, alignment_of(r));
   if (!blocks.partial())
@@ -171,6 +155,8 @@ void gate_granted(parked& node) {
   enter(r); // with its range held, so that nobody overtakes it twice
 }
 
+} // namespace
+
 void acquire_gate(volume_request& r) {
   granule_gate* gate = r.core->block_gate();
   if (!gate || !changes_data(r.op) || r.gated)
@@ -193,6 +179,8 @@ void acquire_gate(volume_request& r) {
     return complete(r, EIO);
   }
 }
+
+namespace {
 
 void carry_out(volume_request& r) {
   r.step = idle;
@@ -228,6 +216,20 @@ void carry_out(volume_request& r) {
 
 void hold_ended(parked& node) { enter(*static_cast<hold_link&>(node).request); }
 
+} // namespace
+
+// The payload lies in memory that is about to go away, and the write has to wait: copy it.
+bool keep_payload(volume_request& r) {
+  if (r.op != operation::write || r.memory)
+    return true;
+  r.memory = r.on->buffers().acquire_reserved(static_cast<std::uint32_t>(r.length));
+  if (!r.memory)
+    return false;
+  std::memcpy(r.memory.data, r.data, r.length);
+  r.data = r.memory.data;
+  return true;
+}
+
 void enter(volume_request& r) {
   volume_core& core = *r.core;
   const ring_index here{r.on->index()};
@@ -261,8 +263,12 @@ void enter(volume_request& r) {
     way.recording->push(here,
                         {static_cast<std::uint64_t>(r.started.time_since_epoch().count()), r.asked_offset,
                          static_cast<std::uint32_t>(std::min<std::uint64_t>(r.asked_length, 0xffffffffu)), r.op});
+  if (way.duties && changes) [[unlikely]]
+    return change_with_duties(r);
   acquire_gate(r);
 }
+
+namespace {
 
 // --- windows: a request for a long range gives back its gate and generation now and then, and enters again
 
@@ -297,11 +303,19 @@ void leave(volume_request& r) {
     r.gated = false;
     core.block_gate()->release(r.gate);
   }
+  if (r.granules_held) [[unlikely]] {
+    r.granules_held = false;
+    core.granules().gate().release(r.granules);
+  }
   if (r.scratch)
     r.on->buffers().release(r.scratch);
+  leave_generation(r);
+}
+
+void leave_generation(volume_request& r) {
   if (r.counted) {
     r.counted = false;
-    core.generations().leave(ring_index{r.on->index()}, r.entered_slot);
+    r.core->generations().leave(ring_index{r.on->index()}, r.entered_slot);
   }
 }
 
@@ -316,7 +330,13 @@ void complete(volume_request& r, int error) {
   r.finish(r, *r.on);
 }
 
-void changed(volume_request& r) { // the data is in place
+void changed(volume_request& r) {
+  if (r.has_duties) [[unlikely]]
+    return changed_with_duties(r);
+  finish_change(r);
+}
+
+void finish_change(volume_request& r) {
   if (r.fua && !windows_left(r))
     return sync_then_complete(r);
   complete(r, 0);
@@ -360,7 +380,7 @@ bool takes_payload_at_once(const volume_core& core, std::uint64_t length, const 
 void start(volume_request& request, ring& on) {
   request.on = &on;
   request.error = 0;
-  request.counted = request.gated = request.recorded = false;
+  request.counted = request.gated = request.granules_held = request.has_duties = request.recorded = false;
   request.asked_offset = request.offset, request.asked_length = request.length;
   if (volume_steps::goes_in_windows(request.op))
     volume_steps::set_window(request, request.offset);

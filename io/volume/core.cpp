@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "config/log.hpp"
+#include "io/volume/granule_state.hpp"
 
 namespace gnomon::io {
 
@@ -10,6 +11,9 @@ result<std::shared_ptr<volume_core>> volume_core::open(volume_spec spec, data_pl
   if (spec.size.value == 0 || spec.size.value > volume_bytes_max || spec.size.value % sector_bytes != 0)
     return fail(errc::invalid_argument, "volume " + spec.name.value + ": size " + std::to_string(spec.size.value) +
                                             " is not a positive multiple of 512 up to 1 PiB");
+  const auto found = identity_of(spec.path); // opening may change the file's times
+  if (!found)
+    return fail(found.error().code, "volume " + spec.name.value + ": " + found.error().message, found.error().os_errno);
   auto file = block_file::open({spec.path, spec.cache, spec.read_only, spec.exclusive_block_device});
   if (!file)
     return fail(file.error().code, "volume " + spec.name.value + ": " + file.error().message, file.error().os_errno);
@@ -28,13 +32,16 @@ result<std::shared_ptr<volume_core>> volume_core::open(volume_spec spec, data_pl
   if (!faults)
     return tl::unexpected(faults.error());
   core->faults_ = std::move(*faults);
+  if (auto ready = core->granules_->open(*found); !ready)
+    return tl::unexpected(ready.error());
   return core;
 }
 
 volume_core::volume_core(volume_spec spec, block_file file, data_plane& plane)
     : plane_(plane), uuid_(spec.uuid), opened_read_only_(spec.read_only), file_(std::move(file)),
-      generations_(plane.ring_count(), plane.resume.wake), route_(plane.epochs), syncs_(spec.writes_failed),
-      meter_(plane.ring_count()), admitted_per_ring_max_(admitted_max / plane.ring_count()),
+      generations_(plane.ring_count() + 1, plane.resume.wake), granules_(std::make_unique<granule_state>(*this)),
+      route_(plane.epochs), syncs_(spec.writes_failed), meter_(plane.ring_count()),
+      admitted_per_ring_max_(admitted_max / plane.ring_count()),
       observations_(plane.ring_count(), default_chunk_bytes(spec.size), &plane.observations_spilled),
       writes_failed_(spec.writes_failed), spec_(std::move(spec)) {
   if (file_.is_direct() && !spec_.read_only) {

@@ -23,6 +23,7 @@
 #include "io/types.hpp"
 #include "io/volume/block_file.hpp"
 #include "io/volume/data_plane.hpp"
+#include "io/volume/duties.hpp"
 #include "io/volume/sync_coalescer.hpp"
 
 namespace gnomon::io {
@@ -32,8 +33,11 @@ struct route {
   byte_count size;
   bool read_only = false;
   bool closing = false;          // new requests get ESHUTDOWN
+  std::shared_ptr<const granule_duties> duties; // null: the volume is a file and nothing else
   recorder* recording = nullptr; // lives until the ring has passed a quiescent point after it was unpublished
 };
+
+class granule_state;
 
 class volume_core {
 public:
@@ -53,6 +57,7 @@ public:
   const generation_gate& generations() const noexcept { return generations_; }
   // Block-precise locks for O_DIRECT volumes, where part of a block is read, changed and written; null when buffered.
   granule_gate* block_gate() noexcept { return block_gate_.get(); }
+  granule_state& granules() noexcept { return *granules_; }
   volume_meter& meter() noexcept { return meter_; }
   observation_set& observations() noexcept { return observations_; }
   fault_plan* faults() noexcept { return faults_.get(); }
@@ -115,6 +120,7 @@ private:
   block_file file_;
   generation_gate generations_;
   std::unique_ptr<granule_gate> block_gate_;
+  std::unique_ptr<granule_state> granules_;
   published<route> route_;
   sync_coalescer syncs_;
   sync_operation sync_; // one in flight per file

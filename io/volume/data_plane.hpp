@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/measure/observation_spill.hpp"
+#include "io/granule/live_bits.hpp"
 #include "io/ring/blocking_pool.hpp"
 #include "io/ring/lane_pool.hpp"
 #include "io/ring/quiescence.hpp"
@@ -47,6 +48,8 @@ struct data_plane {
   blocking_pool blocking;
   generation_scheduler generations;
   lane_pool seeking; // for holes, a lane per volume
+  lane_pool granule_work; // what volumes with duties do in the background, and their sources' reads; the same
+  std::string boot = boot_id();        // of this machine; tests let it change
   std::function<void(event)> on_event; // must not block
 };
 

@@ -119,6 +119,23 @@ boot_time generation_scheduler::look() {
   return next;
 }
 
+void generation_scheduler::drop(const volume_core& core) {
+  std::vector<entry> dropped;
+  {
+    const std::lock_guard lock{mutex_};
+    for (auto at = entries_.begin(); at != entries_.end();) {
+      const auto here = at++;
+      if (here->core.get() != &core)
+        continue;
+      dropped.push_back(std::move(*here));
+      entries_.erase(here);
+      waiting_.fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
+  for (auto& one : dropped)
+    one.done(fail(errc::shutting_down, "volume " + core.spec().name.value + " is being closed"));
+}
+
 void generation_scheduler::run() {
   while (!stopping_) {
     poked_.exchange(false, std::memory_order_acq_rel); // what a poke from before it made known is seen by look()

@@ -59,6 +59,8 @@ public:
   [[nodiscard]] std::unique_lock<std::mutex> exclusive() { return std::unique_lock{mutex_}; }
   // Looks at every step soon.
   void poke() noexcept;
+  // The volume is being closed: its waits end, with shutting_down, before this returns.
+  void drop(const volume_core& core);
   void stop();
 
 private:

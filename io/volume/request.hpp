@@ -29,6 +29,11 @@ struct sync_link : sync_waiter {
 struct hold_link : parked {
   volume_request* request = nullptr;
 };
+// While granule workers do something for it.
+struct work_link : parked {
+  volume_request* request = nullptr;
+  int os_errno = 0;
+};
 
 struct volume_request : completion {
   // --- filled by the caller
@@ -64,11 +69,15 @@ struct volume_request : completion {
   buffer scratch;                 // one aligned block for read-modify-write, or zeroes to write
   std::uint8_t step = 0;
   bool counted = false, gated = false, writing = false;
+  bool granules_held = false; // shared, of a volume with duties
+  bool has_duties = false;    // this part was begun with duties
   bool recorded = false;
   bool in_device = false; // an O_DIRECT transfer is under way
   gate_link gate;
   sync_link sync;
   hold_link hold; // while new writes are held
+  gate_link granules;
+  work_link waits;
   // with a fault plan only (tests)
   std::uint64_t fault_write = 0;
   int fault_result = 0;

@@ -1,6 +1,6 @@
-// What the parts of carrying a request out share: volume_io.cpp (the way in, reads, writes, the end), volume_zero.cpp
-// and volume_device.cpp. An operation is a short sequence of device operations; `step` names the one under way.
-// Ring thread of the request only; for these three files, not for their callers.
+// What the parts of carrying a request out share: carry_out.cpp (the way in, reads, writes, the end),
+// carry_out_duties.cpp (volumes with duties), zero.cpp and device.cpp. An operation is a short sequence of device
+// operations; `step` names the one under way. Ring thread of the request only; for these files, not for their callers.
 #pragma once
 
 #include <cstddef>
@@ -43,11 +43,29 @@ struct span_of_blocks {
 
 inline std::uint64_t alignment_of(const volume_request& r) { return r.core->file().alignment_bytes(); }
 
+constexpr bool changes_data(operation op) {
+  return op == operation::write || op == operation::trim || op == operation::zero;
+}
+
+// From the top: counted, checked against the route, begun.
+void enter(volume_request& r);
+// Copies a payload that lies in memory which is about to go away. False: no memory.
+bool keep_payload(volume_request& r);
+// The part is counted, checked, and holds its granules where it must: on to the block gate and the device.
+void acquire_gate(volume_request& r);
+// A volume with duties: what comes before the block gate, and after the change is in place.
+void change_with_duties(volume_request& r);
+void changed_with_duties(volume_request& r);
+// All parts are in place: done, after a sync if it is FUA.
+void finish_change(volume_request& r);
+
+// Gives back its place in the generation only.
+void leave_generation(volume_request& r);
 // Gives back what the request holds: gates, generation, scratch memory.
 void leave(volume_request& r);
 // The end: gives back what the request holds and calls its `finish`.
 void complete(volume_request& r, int error);
-// The data is in place: done, after a sync if it is FUA.
+// The data of the part is in place.
 void changed(volume_request& r);
 // The device operation of `r.step` is done: what comes next.
 void next_step(volume_request& r);

@@ -40,6 +40,8 @@ struct running_plane {
   }
   ~running_plane() {
     plane.blocking.stop();
+    (void)plane.granule_work.stop(std::chrono::steady_clock::now() + std::chrono::seconds{60});
+    (void)plane.seeking.stop(std::chrono::steady_clock::now() + std::chrono::seconds{60});
     plane.generations.stop();
     for (auto& one : plane.rings)
       one->request_stop();
