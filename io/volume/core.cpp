@@ -107,6 +107,7 @@ void volume_core::sync_done(ring& on, int result) {
   if (outcome.newly_failed) {
     writes_failed_.store(true, std::memory_order_release);
     change_spec([](volume_spec& s) { s.writes_failed = true; });
+    granules_->sync_failed();
     plane_.report({event::kind::sync_failed, uuid_, {}, error, "writes that were not yet flushed may be lost"});
   }
   if (outcome.start_another)

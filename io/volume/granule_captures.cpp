@@ -74,7 +74,7 @@ void granule_state::ensure_tracking(std::shared_ptr<volume_core> self, callback 
   bool have = false;
   {
     const std::lock_guard lock{mutex_};
-    have = live_ != nullptr && !overgrown_;
+    have = live_ != nullptr && !useless_;
   }
   if (have)
     return then({});
@@ -92,7 +92,7 @@ void granule_state::ensure_tracking(std::shared_ptr<volume_core> self, callback 
       outgrown_ = std::move(live_);
     if (made) {
       live_ = std::move(*made);
-      overgrown_ = false;
+      useless_ = false;
       active_ = 0;
       after = &live_->bits(0);
     }
@@ -389,7 +389,7 @@ void granule_state::end(std::shared_ptr<volume_core> self, capture_end how, call
     generations.when_over(self, generation_scheduler::classes::changes, [this, how, then](const result<void>& over) {
       {
         const std::lock_guard lock{mutex_};
-        if (over && live_ != nullptr && !overgrown_) {
+        if (over && live_ != nullptr && !useless_) {
           granule_bits& before = live_->bits(1 - active_);
           if (how == capture_end::failed && !plants(planted::failed_capture_keeps_bits))
             live_->bits(active_).merge(before);

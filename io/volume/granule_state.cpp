@@ -91,7 +91,7 @@ void granule_state::close_clean() {
   }
   if (bits == nullptr)
     return;
-  if (!bits->known() || overgrown_)
+  if (!bits->known() || useless_)
     return bits->discard();
   const auto file = identity_of(core_.file().sync_fd());
   const auto saved = file ? bits->save(*file) : result<void>{tl::unexpected(file.error())};
@@ -111,9 +111,17 @@ void granule_state::close_in_doubt() {
 void granule_state::resized(byte_count size) {
   const std::lock_guard lock{mutex_};
   if (live_ != nullptr && (size.value + granule_bytes - 1) / granule_bytes > live_->granules()) {
-    overgrown_ = true;
+    useless_ = true;
     live_->set_known(false);
   }
+}
+
+void granule_state::sync_failed() {
+  const std::lock_guard lock{mutex_};
+  if (live_ == nullptr)
+    return;
+  useless_ = true;
+  live_->set_known(false);
 }
 
 // --- rings and workers

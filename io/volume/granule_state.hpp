@@ -52,6 +52,8 @@ public:
   // The last sync failed, or requests were given up.
   void close_in_doubt();
   void resized(byte_count size); // before the route has the new size
+  // What the file holds may be older than what was captured of it: what changed is unknown until the next full capture.
+  void sync_failed();
   bool idle() const { return passes_.load(std::memory_order_acquire) == 0; }
   // No background job begins any more, and those under way end soon.
   void begin_close();
@@ -114,7 +116,7 @@ private:
   std::unique_ptr<live_bits> live_;
   std::unique_ptr<live_bits> outgrown_; // until the core is closed: a ring may still mark them
   unsigned active_ = 0;                 // which bitmap is `after`
-  std::atomic<bool> overgrown_{false};  // the volume is larger than the bits
+  std::atomic<bool> useless_{false};  // the volume is larger than the bits, or a sync failed: they are of no use
   stage stage_ = stage::none;
   std::shared_ptr<capture> capture_;
   generation_number cut_;
