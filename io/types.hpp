@@ -64,6 +64,8 @@ struct volume_status {
   generation_number generation;
   std::vector<instance_id> writers; // instances attached for writing
   bool opened_read_only = false;    // its file is: only reopening it makes it writable
+  bool failure_recorded = true;     // false: a failed sync could not be recorded; every request is refused
+  bool synced = false;              // after stop(): the last sync covered everything
 };
 
 // --- capture of a volume's content as of a cut, for a layer
@@ -105,7 +107,7 @@ struct access_policy {
 
 // Something the control plane should know, reported from a ring or the maintenance thread.
 struct event {
-  enum class kind { sync_failed, write_failed, attached, detached, attach_refused, connections_limit, listener_failed };
+  enum class kind { sync_failed, failure_unrecorded, write_failed, attached, detached, attach_refused, connections_limit, listener_failed };
   kind what;
   volume_uuid volume;               // nil where it does not apply
   instance_id instance;

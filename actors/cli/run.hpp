@@ -48,6 +48,7 @@ int run(const volume_access_command&, context&);
 int run(const volume_who_command&, context&);
 int run(const volume_fence_command&, context&);
 int run(const volume_clear_command&, context&);
+int run(const volume_accept_loss_command&, context&);
 int run(const event_add_command&, context&);
 int run(const event_ls_command&, context&);
 int run(const event_rm_command&, context&);

@@ -152,6 +152,9 @@ result<std::vector<connection_info>> client::who(const volume_ref& ref) {
 result<std::vector<connection_info>> client::fence(const volume_ref& ref, const instance_id& instance) {
   return impl_->request<std::vector<connection_info>>(timeout::volume_change, atom::fence_v, ref, instance);
 }
+result<volume_summary> client::accept_loss(const volume_ref& ref) {
+  return impl_->request<volume_summary>(timeout::volume_change, atom::accept_v, ref);
+}
 result<volume_summary> client::clear(const volume_ref& ref) {
   return impl_->request<volume_summary>(timeout::catalogue, atom::clear_v, ref);
 }

@@ -40,6 +40,7 @@ public:
   result<std::vector<connection_info>> who(const volume_ref& ref);
   result<std::vector<connection_info>> fence(const volume_ref& ref, const instance_id& instance);
   result<volume_summary> clear(const volume_ref& ref);
+  result<volume_summary> accept_loss(const volume_ref& ref);
 
   result<recording_started> record(const volume_ref& ref);
   result<record_batch> next(recording_number number);

@@ -177,6 +177,9 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
       [state](atom::clear a, const volume_ref& ref) {
         return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref);
       },
+      [state](atom::accept a, const volume_ref& ref) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref);
+      },
       [state](atom::record a, const volume_ref& ref) {
         return state->pass_on<recorder_actor, recording_started>(recorder_name, a, ref);
       },

@@ -15,8 +15,10 @@
 
 #include "actors/node/node.hpp"
 #include "actors/node/service_manager.hpp"
+#include "actors/volumes/descriptor_budget.hpp"
 #include "config/log.hpp"
 #include "config/settings/load.hpp"
+#include "store/meta/repair.hpp"
 
 namespace gnomon::actors {
 namespace {
@@ -47,6 +49,7 @@ class attention {
 public:
   attention() {
     ::signal(SIGPIPE, SIG_IGN); // a client or log reader that went away is an error code, not an end
+    ::signal(SIGXFSZ, SIG_IGN); // so is a write beyond the file-size limit
     wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (::pipe2(signals_.data(), O_CLOEXEC | O_NONBLOCK) != 0)
       return;
@@ -160,8 +163,30 @@ void serve(node& running, const attention& attend, const std::string& config_pat
 
 int check_config(const std::string& path) {
   int code = exit_done;
-  (void)load(path, code);
+  const auto wanted = load(path, code);
+  if (!wanted)
+    return code;
+  if (const auto short_of = descriptor_shortage(wanted->volumes.size(), descriptor_limit())) {
+    std::cerr << "gnomond: " << path << ": " << *short_of << std::endl;
+    return exit_failed;
+  }
   return code;
+}
+
+int repair_node(const std::string& path) {
+  int code = exit_done;
+  const auto wanted = load(path, code);
+  if (!wanted)
+    return code;
+  const auto done = store::repair({.path = wanted->data_dir, .node = wanted->node});
+  if (!done) {
+    std::cerr << "gnomond: " << done.error().to_string() << std::endl;
+    return exit_failed;
+  }
+  for (const auto& line : *done)
+    std::cout << line << "\n";
+  std::cout.flush();
+  return exit_done;
 }
 
 int run_daemon(const daemon_options& options) {
@@ -176,6 +201,10 @@ int run_daemon(const daemon_options& options) {
     return code;
   log::start(level_from(wanted->log_level), wanted->node.value);
   raise_descriptor_limit();
+  if (const auto short_of = descriptor_shortage(wanted->volumes.size(), descriptor_limit())) {
+    log::error("cannot start: {}", *short_of);
+    return exit_failed;
+  }
 
   node_options how;
   how.needs_attention = [&attend] { attend.wake(); };

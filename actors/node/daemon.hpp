@@ -19,6 +19,10 @@ struct daemon_options {
 // Prints every problem of the config to standard error; exit_done if there is none.
 int check_config(const std::string& path);
 
+// Writes anew what keeps the node from starting and can be had from what is left (store/meta/repair.hpp), says on
+// standard output what was done. No node may run.
+int repair_node(const std::string& path);
+
 // Runs a node until SIGTERM, SIGINT, or the end of the one connection. SIGHUP rereads the config. Returns the exit
 // code. Must be called before any thread is started, because it blocks signals for all of them.
 int run_daemon(const daemon_options& options);

@@ -11,10 +11,11 @@ int main(int argc, char** argv) {
   CLI::App app{"Gnomon's node: serves volumes over NBD"};
   daemon_options options;
   std::string stdio_volume;
-  bool check = false;
+  bool check = false, repair = false;
   app.add_option("--config", options.config_path, "the node's configuration file")->required();
   app.add_option("--nbd-stdio", stdio_volume, "serve one NBD connection to this volume on standard input and output");
   app.add_flag("--check", check, "only say what is wrong with the configuration");
+  app.add_flag("--repair", repair, "write anew what is damaged in the data directory and can be had from what is left");
   app.set_version_flag("--version", "gnomond " GNOMON_VERSION);
   try {
     app.parse(argc, argv);
@@ -23,6 +24,8 @@ int main(int argc, char** argv) {
   }
   if (check)
     return check_config(options.config_path);
+  if (repair)
+    return repair_node(options.config_path);
   if (!stdio_volume.empty()) {
     auto name = gnomon::parse_volume_name(stdio_volume);
     if (!name) {

@@ -1,5 +1,7 @@
 #include "actors/node/node.hpp"
 
+#include <algorithm>
+
 #include <caf/actor_cast.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/scoped_actor.hpp>
@@ -33,6 +35,7 @@
 #include "store/meta/catalogue.hpp"
 #include "store/meta/data_directory.hpp"
 #include "store/meta/event_book.hpp"
+#include "store/meta/repair.hpp"
 
 namespace gnomon::actors {
 
@@ -41,6 +44,7 @@ struct node::parts {
   node_options options;
   node_context context;
   std::unique_ptr<store::data_directory> directory;
+  std::unique_ptr<store::boot_marks> marks;
   std::unique_ptr<store::environment> meta;
   std::unique_ptr<store::catalogue> catalogue;
   std::unique_ptr<store::event_book> event_book;
@@ -90,7 +94,16 @@ result<void> node::open_store() {
   if (!directory)
     return tl::unexpected(directory.error());
   p.directory = std::move(*directory);
+  auto marks = store::boot_marks::open(p.directory->path(), p.directory->boot_id());
+  if (marks)
+    p.marks = std::move(*marks);
+  else // after an unclean stop every volume that was open will be doubtful
+    log::warning("failed syncs cannot be noted in memory: {}", marks.error().to_string());
   auto meta = store::environment::open(store::meta_environment_options(p.directory->meta_path()));
+  if (!meta && meta.error().code == errc::corrupt)
+    return fail(errc::corrupt, fmt::format("{}; put a copy of meta/ back, or set it aside and have the catalogue written "
+                                           "anew from the volumes' descriptors with: {}",
+                                           meta.error().message, store::repair_command));
   if (!meta)
     return tl::unexpected(meta.error());
   p.meta = std::move(*meta);
@@ -101,6 +114,8 @@ result<void> node::open_store() {
   options.trash_path = p.directory->trash_path();
   options.node = wanted->node;
   options.undelete_for = wanted->undelete_for;
+  options.boot_id = p.directory->boot_id();
+  options.marks = p.marks.get();
   store::catalogue_opening opening;
   auto catalogue = store::catalogue::open(options, &opening);
   if (!catalogue)
@@ -135,6 +150,16 @@ result<void> node::open_store() {
   for (const auto& problem : opening.problems) {
     log::error("{}", problem.text);
     facts.problems.push_back(problem.text);
+  }
+  for (const auto& problem : opening.damaged)
+    log::error("{}", problem.text);
+  for (const auto& record : p.catalogue->list()) {
+    if (record.failure)
+      log::warning("volume {}: its writes fail since a failed fsync, until `gnomon volume clear {}`",
+                   record.name.value, record.name.value);
+    else if (record.doubt)
+      log::warning("volume {}: {}; check it, then `gnomon volume clear {}`", record.name.value,
+                   store::to_string(record.doubt->why), record.name.value);
   }
   for (const auto& problem : told.problems) {
     log::error("{}", problem);
@@ -179,6 +204,15 @@ result<void> node::start_engine() {
   options.io = wanted->io;
   options.nbd = wanted->nbd;
   options.on_event = [context = &p.context](io::event event) { context->inbox.push(std::move(event)); };
+  options.record_failure = [catalogue = p.catalogue.get()](volume_uuid volume, int os_errno,
+                                                           io::done_callback done) {
+    catalogue->mark_write_failure(volume, os_errno, [done](const result<store::volume_record>& marked) {
+      // A volume that is gone for good has nothing left to protect.
+      if (marked || marked.error().code == errc::not_found)
+        return done({});
+      done(tl::unexpected(marked.error()));
+    });
+  };
   auto engine = p.options.make_engine(std::move(options));
   if (!engine)
     return tl::unexpected(engine.error());
@@ -356,25 +390,34 @@ result<void> node::stop() {
 
   dog.stage("recordings");
   p.context.recordings.stop_all();
-  std::vector<volume_uuid> open;
+  std::vector<volume_uuid> synced;
   if (p.engine) {
     dog.stage("draining requests and closing volumes");
-    for (const auto& volume : p.engine->volumes())
-      open.push_back(volume.spec.uuid);
     drained = p.engine->stop(p.options.drain_grace);
     if (!drained)
       log::error("stopping: {}", drained.error().to_string());
+    for (const auto& volume : p.engine->volumes())
+      if (volume.synced)
+        synced.push_back(volume.spec.uuid);
   }
   stop_actors(dog);
   dog.stage("admin door");
   p.admin.reset();
   if (p.catalogue) {
     dog.stage("catalogue");
-    // Only what was closed in order counts as clean.
-    if (drained && !open.empty())
-      if (const auto marked = p.catalogue->set_clean(open, true); !marked)
-        log::error("stopping: {}", marked.error().to_string());
+    // Only what was synced last of all counts as clean.
+    if (!synced.empty())
+      if (const auto marked = p.catalogue->set_clean(synced, true); !marked) {
+        log::error("stopping: the volumes are synced, but this cannot be recorded: {}", marked.error().to_string());
+        if (drained)
+          drained = tl::unexpected(marked.error());
+      }
     p.catalogue->stop();
+    const auto closed = [](const store::volume_record& record) { return record.clean; };
+    const auto live = p.catalogue->list(), deleted = p.catalogue->list_deleted();
+    if (drained && p.marks && std::all_of(live.begin(), live.end(), closed) &&
+        std::all_of(deleted.begin(), deleted.end(), closed))
+      p.marks->discard();
   }
   if (p.meta)
     p.meta->stop();
@@ -397,8 +440,10 @@ result<void> node::stop() {
                                          p.directory->stopped() == store::previous_stop::none);
   if (p.directory && drained && (served || was_clean)) {
     dog.stage("data directory");
-    if (const auto marked = p.directory->mark_clean(); !marked)
+    if (const auto marked = p.directory->mark_clean(); !marked) {
       log::error("stopping: {}", marked.error().to_string());
+      drained = marked;
+    }
   }
   return drained;
 }

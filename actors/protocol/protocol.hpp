@@ -40,7 +40,7 @@ GNOMON_ATOM(describe)
 GNOMON_ATOM(access)
 GNOMON_ATOM(clear)
 GNOMON_ATOM(apply)
-GNOMON_ATOM(failed)
+GNOMON_ATOM(accept)
 GNOMON_ATOM(top)
 GNOMON_ATOM(actors)
 GNOMON_ATOM(record)
@@ -74,7 +74,7 @@ using std::chrono::seconds;
 inline constexpr seconds report{2};          // report, ask: answered from memory
 inline constexpr seconds query{5};           // status, list, show, who, top, actors
 inline constexpr seconds volume_io{60};      // read, write, flush, trim, zero: as long as a slow disk may take
-inline constexpr seconds catalogue{30};      // rename, describe, clear, failed, add, remove: one LMDB commit
+inline constexpr seconds catalogue{30};      // rename, describe, clear, add, remove: one LMDB commit
 inline constexpr seconds volume_change{120}; // create, resize, erase, undelete, access, fence: drains I/O
 inline constexpr seconds apply{600};         // apply: all volumes of a config, with their files
 inline constexpr seconds picture{60};        // heat, forecast: reads weeks of history, fits, on busy fit threads
@@ -153,12 +153,13 @@ using registry_actor = supervised_actor::extend<
     caf::replies_to<atom::who, volume_ref>::with<std::vector<connection_info>>,
     // Ends the connections of one instance (empty: of all), drains their I/O. The reply: the connections there were.
     caf::replies_to<atom::fence, volume_ref, instance_id>::with<std::vector<connection_info>>,
-    // An operator accepts what a failed fsync may have lost: writes work again.
+    // An operator accepts what a failed fsync or an unclean stop may have lost: writes work again.
     caf::replies_to<atom::clear, volume_ref>::with<volume_summary>,
     // Brings volumes and access rules in line with the node's current settings. From the daemon.
     caf::replies_to<atom::apply>::with<apply_report>,
-    // An fsync failed: remember it, so that writes stay failed after a restart. From the event actor.
-    caf::replies_to<atom::failed, volume_uuid, std::int32_t>::with<atom::ok>,
+    // An operator accepts that the lost end of a damaged volume's file reads as zeros; it is served then.
+    // invalid_argument: nothing is missing.
+    caf::replies_to<atom::accept, volume_ref>::with<volume_summary>,
     // One step of a change is done. From the catalogue's writer thread or the engine.
     caf::reacts_to<atom::completed, step_completion>,
     // Look at every volume again: purges what was deleted long ago, repairs what differs. From itself.
@@ -290,6 +291,7 @@ using control_actor = supervised_actor::extend<
     caf::replies_to<atom::who, volume_ref>::with<std::vector<connection_info>>,
     caf::replies_to<atom::fence, volume_ref, instance_id>::with<std::vector<connection_info>>,
     caf::replies_to<atom::clear, volume_ref>::with<volume_summary>,
+    caf::replies_to<atom::accept, volume_ref>::with<volume_summary>,
     // As at the recorder.
     caf::replies_to<atom::record, volume_ref>::with<recording_started>,
     caf::replies_to<atom::next, recording_number>::with<record_batch>,

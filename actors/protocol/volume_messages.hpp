@@ -118,6 +118,7 @@ enum class volume_state : std::uint8_t {
   writes_failed, // an fsync failed: reads work, writes fail until `clear`
   not_serving,   // in the catalogue, but the data plane could not open it: see `problem`
   deleted,       // can be undeleted until deleted_until_us
+  damaged,       // its file is missing or has lost its end: not served until it is put back, or `accept-loss`
 };
 std::string_view to_string(volume_state state) noexcept;
 

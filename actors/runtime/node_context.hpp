@@ -100,6 +100,42 @@ private:
   std::unordered_map<volume_uuid, entry> entries_;
 };
 
+// Why volumes are not served, and what keeps changes from being recorded; for status, lists and /health. The registry
+// writes it. Any thread.
+class problem_board {
+public:
+  void set(volume_uuid volume, error why) {
+    std::lock_guard lock(mutex_);
+    volumes_.insert_or_assign(volume, std::move(why));
+  }
+  void erase(volume_uuid volume) {
+    std::lock_guard lock(mutex_);
+    volumes_.erase(volume);
+  }
+  std::optional<error> of(volume_uuid volume) const {
+    std::lock_guard lock(mutex_);
+    const auto found = volumes_.find(volume);
+    return found == volumes_.end() ? std::nullopt : std::optional(found->second);
+  }
+  bool any() const {
+    std::lock_guard lock(mutex_);
+    return !volumes_.empty();
+  }
+  void set_store(std::vector<std::string> problems) {
+    std::lock_guard lock(mutex_);
+    store_ = std::move(problems);
+  }
+  std::vector<std::string> store() const {
+    std::lock_guard lock(mutex_);
+    return store_;
+  }
+
+private:
+  mutable std::mutex mutex_;
+  std::unordered_map<volume_uuid, error> volumes_;
+  std::vector<std::string> store_;
+};
+
 class node_context {
 public:
   explicit node_context(const clock_source& clock = system_clock_source())
@@ -119,6 +155,7 @@ public:
   recording_table recordings;
   observation_totals observed;
   forecast_board forecasts;
+  problem_board problems;
   std::atomic<node_state> state{node_state::starting};
 
   std::shared_ptr<const settings> current_settings() const { return locked(settings_); }

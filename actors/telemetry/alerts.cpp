@@ -21,6 +21,8 @@ std::string_view to_string(io::event::kind what) {
   switch (what) {
   case kind::sync_failed:
     return "fsync failed, its writes fail from now on";
+  case kind::failure_unrecorded:
+    return "the failed fsync cannot be recorded, every request is refused from now on";
   case kind::write_failed:
     return "a write failed";
   case kind::attached:
@@ -41,6 +43,7 @@ log::level level_of(io::event::kind what) {
   using kind = io::event::kind;
   switch (what) {
   case kind::sync_failed:
+  case kind::failure_unrecorded:
   case kind::listener_failed:
     return log::level::error;
   case kind::attached:
@@ -75,39 +78,10 @@ void events_state::start(node_context* n) {
 }
 
 void events_state::drain() {
-  while (!recording) {
-    const auto event = node->inbox.front();
-    if (!event)
-      return;
+  while (const auto event = node->inbox.front()) {
     log::at(level_of(event->what), "{}", to_text(*event, *node));
-    if (event->what == io::event::kind::sync_failed)
-      return record_failure(*event);
     node->inbox.pop();
   }
-}
-
-void events_state::record_failure(const io::event& event) {
-  recording = true;
-  const auto done = [this] {
-    node->inbox.pop();
-    recording = false;
-    drain();
-  };
-  const auto retry = [this](const error& why) {
-    log::error("recording a failed fsync: {}; trying again", why.to_string());
-    recording = false;
-    self->delayed_send(self, record_failure_retry, atom::drain_v);
-  };
-  const auto registry = node->tree.find_as<registry_actor>(registry_name);
-  if (!registry)
-    return retry({errc::unavailable, "the registry is being restarted", 0});
-  self->request(registry, timeout::catalogue, atom::failed_v, event.volume, static_cast<std::int32_t>(event.os_errno))
-      .then([done](atom::ok) { done(); },
-            [done, retry](const caf::error& reason) {
-              const auto why = from_caf(reason);
-              // A volume that is gone has nothing left to protect.
-              why.code == errc::not_found ? done() : retry(why);
-            });
 }
 
 caf::actor spawn_events(caf::actor_system& system, node_context* node) {

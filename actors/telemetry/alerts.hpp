@@ -1,6 +1,5 @@
-// The event actor: drains the inbox into which the data plane reports, logs each event, and has failed fsyncs
-// recorded in the catalogue. An event leaves the inbox only when it is dealt with, so that the actor's death loses
-// none.
+// The event actor: drains the inbox into which the data plane reports and logs each event. An event leaves the inbox
+// only when it is dealt with, so that the actor's death loses none.
 #pragma once
 
 #include "actors/protocol/protocol.hpp"
@@ -8,17 +7,13 @@
 
 namespace gnomon::actors {
 
-inline constexpr std::chrono::milliseconds record_failure_retry{500};
-
 struct events_state {
   explicit events_state(event_actor::pointer self) : self(self) {}
   void start(node_context* n);
   void drain();
-  void record_failure(const io::event& event);
 
   event_actor::pointer self;
   node_context* node = nullptr;
-  bool recording = false; // the front of the inbox is on its way into the catalogue
   const char* name = "events";
 };
 

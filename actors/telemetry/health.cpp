@@ -23,6 +23,8 @@ std::vector<std::string> health_problems(const node_context& node) {
     out.push_back(problem);
   for (const auto& problem : *node.refused())
     out.push_back(problem);
+  for (const auto& problem : node.problems.store())
+    out.push_back(problem);
 
   if (node.engine != nullptr && node.catalogue != nullptr) {
     std::unordered_map<volume_uuid, bool> open; // uuid -> writes failed
@@ -33,12 +35,17 @@ std::vector<std::string> health_problems(const node_context& node) {
       if (!is_wanted(record, *configured))
         continue;
       const auto found = open.find(record.uuid);
+      const auto problem = node.problems.of(record.uuid);
       if (found == open.end())
-        out.push_back(fmt::format("volume {} is not served", record.name.value));
+        out.push_back(fmt::format("volume {} is not served{}{}", record.name.value, problem ? ": " : "",
+                                  problem ? problem->message : ""));
       else if (found->second || record.failure)
         out.push_back(fmt::format(
             "volume {}: writes fail after a failed fsync ({}) until `gnomon volume clear {}`", record.name.value,
             record.failure ? std::strerror(record.failure->os_errno) : "not recorded yet", record.name.value));
+      else if (record.doubt)
+        out.push_back(fmt::format("volume {}: {}; check it, then `gnomon volume clear {}`", record.name.value,
+                                  to_string(record.doubt->why), record.name.value));
     }
     if (node.engine->rings().empty())
       out.push_back("no ring is running");

@@ -23,11 +23,16 @@ constexpr ask_verb registry_verbs[] = {
 } // namespace
 
 void registry_state::tick() {
-  self->delayed_send(self, reconcile_every, atom::tick_v);
+  self->delayed_send(self, probe_every, atom::tick_v);
   if (node->state != node_state::serving || applying)
     return;
-  repair();
-  since_purge += reconcile_every;
+  probe();
+  since_purge += probe_every;
+  since_repair += probe_every;
+  if (since_repair >= reconcile_every || node->problems.any()) {
+    since_repair = std::chrono::seconds{0};
+    repair();
+  }
   if (since_purge < purge_every)
     return;
   since_purge = std::chrono::seconds{0};
@@ -67,9 +72,18 @@ void registry_state::forget_purged() const {
     log::warning("forgetting purged volumes: {}", sent.error().to_string()); // the next hour will
 }
 
+void registry_state::probe() const {
+  node->catalogue->probe([node = node](std::vector<std::string> problems) {
+    if (const auto before = node->problems.store(); before != problems)
+      for (const auto& problem : problems)
+        log::error("{}", problem);
+    node->problems.set_store(std::move(problems));
+  });
+}
+
 void registry_state::start(node_context* n) {
   node = n;
-  self->delayed_send(self, reconcile_every, atom::tick_v);
+  self->delayed_send(self, probe_every, atom::tick_v);
   // After a death: what was half done is finished, and every live volume has its actor.
   if (node->state == node_state::serving) {
     sync_actors();
@@ -150,7 +164,7 @@ registry_actor::behavior_type registry(registry_actor::stateful_pointer<registry
       [self](atom::access, const volume_ref& ref, volume_access a) { return self->state.set_access(ref, a); },
       [self](atom::clear, const volume_ref& ref) { return self->state.clear(ref); },
       [self](atom::apply) { return self->state.apply(); },
-      [self](atom::failed, volume_uuid uuid, std::int32_t os_errno) { return self->state.failed(uuid, os_errno); },
+      [self](atom::accept, const volume_ref& ref) { return self->state.accept_loss(ref); },
       [self](atom::completed, const step_completion& done) { self->state.complete(done); },
       [self](atom::tick) { self->state.tick(); },
   };

@@ -23,6 +23,7 @@ inline constexpr std::size_t changes_max = 1024;    // changes in flight; more g
 inline constexpr std::size_t apply_window = 256;    // steps in flight while a config is applied
 inline constexpr unsigned steps_per_change_max = 8; // a volume that needs more never comes in line
 inline constexpr std::chrono::seconds reconcile_every{60};
+inline constexpr std::chrono::seconds probe_every{5}; // the store, and volumes with a problem
 inline constexpr std::chrono::seconds purge_every{3600};
 
 struct registry_state {
@@ -66,7 +67,7 @@ struct registry_state {
   caf::result<volume_summary> update(const volume_ref& ref, store::volume_changes changes);
   caf::result<volume_summary> clear(const volume_ref& ref);
   caf::result<std::vector<connection_info>> fence(const volume_ref& ref, const instance_id& instance);
-  caf::result<atom::ok> failed(volume_uuid uuid, int os_errno);
+  caf::result<volume_summary> accept_loss(const volume_ref& ref);
   caf::result<apply_report> apply(); // registry_apply.cpp
   void tick();
 
@@ -99,6 +100,8 @@ struct registry_state {
   void sync_actors();
   // What was learned of volumes that are neither live nor deleted goes too, on a fit thread.
   void forget_purged() const;
+  // Whether changes can be recorded, onto the problem board.
+  void probe() const;
   // Whatever differs between catalogue and data plane is brought in line; problems are logged once.
   void repair();
 
@@ -109,6 +112,7 @@ struct registry_state {
   std::unordered_set<volume_uuid> claimed;
   std::unordered_map<volume_uuid, std::string> last_problem; // logged once per change of text
   std::chrono::seconds since_purge = purge_every;            // the first tick purges
+  std::chrono::seconds since_repair{0};
   bool applying = false;
   const char* name = "registry";
 };

@@ -16,7 +16,13 @@ struct application {
   config_plan plan;
   apply_report report;
   std::function<void(apply_report)> answer;
+  std::vector<std::string> standing; // refused until the next apply
   void refuse(const std::string& volume, const error& why) {
+    not_opened(volume, why);
+    standing.push_back(report.refused.back());
+  }
+  // Tried again all the time; the problem board has it.
+  void not_opened(const std::string& volume, const error& why) {
     report.refused.push_back(fmt::format("volume {}: {}", volume, why.to_string()));
   }
 };
@@ -60,7 +66,7 @@ void open_next(registry_state* state, const shared_application& work, const std:
   state->bring_in_line(record.uuid, [state, work, all, &record](const registry_state::outcome& done) {
     state->claimed.erase(record.uuid);
     if (!done)
-      work->refuse(record.name.value, done.error());
+      work->not_opened(record.name.value, done.error());
     ++all->finished;
     open_next(state, work, all);
   });
@@ -161,13 +167,14 @@ caf::result<apply_report> registry_state::apply() {
   const auto wanted = node->current_settings();
   auto work = std::make_shared<application>();
   work->plan = plan_config(*wanted, node->catalogue->list(), node->engine->volumes());
-  work->report.refused = work->plan.refused;
+  work->report.refused = work->standing = work->plan.refused;
   work->report.unchanged = work->plan.unchanged;
-  work->answer = [this, answer](apply_report report) {
+  work->answer = [this, answer, weak = std::weak_ptr(work)](apply_report report) {
     applying = false;
     for (const auto& line : report.refused)
       log::warning("{}", line);
-    node->set_refused(report.refused);
+    if (const auto done = weak.lock())
+      node->set_refused(done->standing);
     answer->give(std::move(report));
   };
   // Rules first: a volume that opens is never open to those who may not.

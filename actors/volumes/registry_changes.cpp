@@ -219,16 +219,13 @@ caf::result<std::vector<connection_info>> registry_state::fence(const volume_ref
   return later<std::vector<connection_info>>();
 }
 
-caf::result<atom::ok> registry_state::failed(volume_uuid uuid, int os_errno) {
-  auto answer = promise<atom::ok>();
-  run([catalogue = node->catalogue, uuid,
-       os_errno](const step_done& done) { catalogue->mark_write_failure(uuid, os_errno, forward(done)); },
-      [answer](const outcome& done) {
-        if (!done)
-          return answer->refuse(done.error());
-        answer->give(atom::ok_v);
-      });
-  return later<atom::ok>();
+caf::result<volume_summary> registry_state::accept_loss(const volume_ref& ref) {
+  const auto record = resolve(*node->catalogue, ref);
+  if (!record)
+    return to_caf(record.error());
+  return change(record->uuid, [catalogue = node->catalogue, uuid = record->uuid](const step_done& done) {
+    catalogue->accept_loss(uuid, forward(done));
+  });
 }
 
 } // namespace gnomon::actors

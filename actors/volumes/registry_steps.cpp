@@ -98,6 +98,9 @@ registry_state::launch registry_state::step_for(volume_step step, volume_uuid uu
   case volume_step::close:
     return [=](const step_done& done) {
       engine->close_volume(uuid, [=](const result<void>& closed) {
+        // Closed, but its last sync failed, and the record says so: nothing is left to be done, and it is not clean.
+        if (!closed && closed.error().code == errc::io_failed && !engine->status(uuid))
+          return done(uuid);
         if (!closed)
           return done(tl::unexpected(closed.error()));
         catalogue->set_clean({uuid}, true, [=](const auto& r) { r ? done(uuid) : done(tl::unexpected(r.error())); });
@@ -116,6 +119,14 @@ registry_state::launch registry_state::step_for(volume_step step, volume_uuid uu
   case volume_step::set_description:
     return [=, text = record->description](const step_done& done) {
       engine->set_description(uuid, text, forward(done, uuid));
+    };
+  case volume_step::record_failure:
+    return [=](const step_done& done) {
+      catalogue->mark_write_failure(uuid, EIO, [=](const result<store::volume_record>& marked) {
+        if (!marked)
+          return done(tl::unexpected(marked.error()));
+        engine->failure_recorded(uuid, forward(done, uuid));
+      });
     };
   }
   return [uuid](const step_done& done) { done(uuid); };
@@ -137,14 +148,18 @@ result<void> registry_state::check_not_configured(const store::volume_record& re
 void registry_state::bring_in_line(volume_uuid uuid, continuation then, unsigned steps_left) {
   const auto record = wanted(uuid);
   const auto step = next_step(record, node->engine->status(uuid));
-  if (step == volume_step::none)
+  if (step == volume_step::none) {
+    node->problems.erase(uuid);
     return then(uuid);
+  }
   if (steps_left == 0)
     return then(fail(errc::internal, fmt::format("volume {}: still differs after {} steps; next would be \"{}\"",
                                                  uuid.to_string(), steps_per_change_max, to_string(step))));
   run(step_for(step, uuid, record), [this, uuid, then = std::move(then), steps_left](const outcome& done) {
-    if (!done)
+    if (!done) {
+      node->problems.set(uuid, done.error());
       return then(done);
+    }
     bring_in_line(uuid, then, steps_left - 1);
   });
 }

@@ -32,6 +32,10 @@ volume_summary summary_of(const store::volume_record& record, const std::optiona
   } else {
     out.state = volume_state::serving;
   }
+  if (out.problem.empty() && record.doubt)
+    out.problem = to_string(record.doubt->why);
+  if (status && !status->failure_recorded)
+    out.problem += "; it cannot be recorded, so that every request is refused";
   if (!status) {
     out.state = volume_state::not_serving;
     out.problem = "the data plane has not opened it";
@@ -43,8 +47,15 @@ volume_summary summary_of(const node_context& node, const store::volume_record& 
   const auto counters = node.engine->counters(record.uuid);
   auto out = summary_of(record, node.engine->status(record.uuid), counters ? counters->connections : 0,
                         node.current_settings()->undelete_for);
-  if (out.state == volume_state::not_serving && !is_wanted(record, *node.configured()))
+  if (out.state == volume_state::not_serving && !is_wanted(record, *node.configured())) {
     out.problem = "it went from the config; its data stays";
+  } else if (out.state == volume_state::not_serving) {
+    if (const auto why = node.problems.of(record.uuid)) {
+      out.problem = why->message;
+      if (why->code == errc::corrupt)
+        out.state = volume_state::damaged;
+    }
+  }
   return out;
 }
 

@@ -25,6 +25,8 @@ std::string_view to_string(volume_step step) noexcept {
     return "set read-only";
   case volume_step::set_description:
     return "describe";
+  case volume_step::record_failure:
+    return "record a failed sync";
   }
   return "unknown";
 }
@@ -49,6 +51,8 @@ volume_step next_step(const std::optional<store::volume_record>& record,
     return volume_step::set_read_only;
   if (record->description != status->spec.description)
     return volume_step::set_description;
+  if (status->spec.writes_failed && (!record->failure || !status->failure_recorded))
+    return volume_step::record_failure;
   return volume_step::none;
 }
 

@@ -23,6 +23,7 @@ enum class volume_step {
   rename,
   set_read_only,
   set_description,
+  record_failure, // a failed sync that could not be recorded when it happened
 };
 std::string_view to_string(volume_step step) noexcept;
 

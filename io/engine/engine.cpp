@@ -76,7 +76,8 @@ result<void> node_engine::start_rings(std::uint32_t ring_count) {
         plane_.epochs.reclaim();
     };
     h.at_exit = [this, index](ring&) { plane_.epochs.offline(index); };
-    plane_.rings[i]->start(std::move(h));
+    if (auto started = plane_.rings[i]->start(std::move(h)); !started)
+      return started;
   }
   return {};
 }
@@ -138,9 +139,11 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
       log::error("{}", drained.error().to_string());
       core->granules().close_in_doubt();
       abandoned = true;
-    } else if (!core->opened_read_only() && fdatasync(core->file().sync_fd()) != 0) {
-      stop_result_ = fail_errno("sync of volume " + core->spec().name.value);
-      log::error("{}", stop_result_.error().to_string());
+    } else if (const auto synced = core->final_sync(); !synced) {
+      log::error("{}", synced.error().to_string());
+      if (!core->failure_is_recorded())
+        stop_result_ = fail(errc::io_failed, synced.error().message + "; it could not be recorded",
+                            synced.error().os_errno);
       core->granules().close_in_doubt();
     } else {
       core->granules().close_clean();

@@ -30,6 +30,9 @@ struct engine_options {
   io_settings io;
   nbd_settings nbd;                 // limits; listen is ignored, see listen()
   std::function<void(event)> on_event;
+  // Makes a failed sync of a volume durable. Called once per failure from any thread, must return at once; `done` is
+  // to be called exactly once, also after stop(). Clients hear of the failure when it was. None: nothing is recorded.
+  std::function<void(volume_uuid, int os_errno, done_callback done)> record_failure;
 };
 
 class engine {
@@ -40,19 +43,24 @@ public:
   virtual ~engine() = default;
 
   // --- volumes
+  // corrupt: its file is shorter than spec.size; busy: another process serves it; limit_reached: too few descriptors.
   virtual void open_volume(volume_spec spec, done_callback done) = 0;
-  // Ends the volume's connections, drains its requests, syncs and closes its files. not_found, timed_out.
+  // Ends the volume's connections, drains its requests, syncs and closes its files. not_found, timed_out; io_failed:
+  // closed, but a sync failed: `status` was, and the record is, of a volume whose writes failed.
   virtual void close_volume(volume_uuid volume, done_callback done) = 0;
   // Grows only. The file is extended first; open connections keep the size they negotiated until they reconnect.
   virtual void resize_volume(volume_uuid volume, byte_count new_size, done_callback done) = 0;
   virtual void rename_volume(volume_uuid volume, volume_name name, done_callback done) = 0;
   // Takes effect on new requests at once (a new route is published): writes that come later get EPERM, connections
-  // stay. unsupported: made writable, but its file was opened read-only (volume_status says so): close and open it.
+  // stay. Read-only: answered when the writes under way have ended; timed_out.
+  // unsupported: made writable, but its file was opened read-only (volume_status says so): close and open it.
   virtual void set_read_only(volume_uuid volume, bool read_only, done_callback done) = 0;
   // What clients are told about it from now on.
   virtual void set_description(volume_uuid volume, std::string description, done_callback done) = 0;
   // An operator accepts what a failed fsync may have lost: writes work again.
   virtual void clear_write_failure(volume_uuid volume, done_callback done) = 0;
+  // A failed sync that could not be recorded is recorded now: reads work again.
+  virtual void failure_recorded(volume_uuid volume, done_callback done) = 0;
   virtual std::optional<volume_status> status(volume_uuid volume) const = 0;
   virtual std::vector<volume_status> volumes() const = 0;
   virtual std::optional<volume_counters> counters(volume_uuid volume) const = 0;

@@ -30,6 +30,7 @@ public:
   explicit node_engine(engine_options options, std::uint32_t ring_count)
       : options_(std::move(options)), plane_(ring_count) {
     plane_.on_event = options_.on_event;
+    plane_.record_failure = options_.record_failure;
     registry_.on_event = [this](event e) { plane_.report(std::move(e)); };
   }
   ~node_engine() override { (void)stop(std::chrono::seconds{10}); }
@@ -43,6 +44,7 @@ public:
   void set_read_only(volume_uuid volume, bool read_only, done_callback done) override;
   void set_description(volume_uuid volume, std::string description, done_callback done) override;
   void clear_write_failure(volume_uuid volume, done_callback done) override;
+  void failure_recorded(volume_uuid volume, done_callback done) override;
   std::optional<volume_status> status(volume_uuid volume) const override;
   std::vector<volume_status> volumes() const override;
   std::optional<volume_counters> counters(volume_uuid volume) const override;

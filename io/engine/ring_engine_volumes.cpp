@@ -62,12 +62,6 @@ result<void> node_engine::close_core(const std::shared_ptr<volume_core>& core) {
   if (auto drained = drain(core, until); !drained)
     return drained;
   plane_.generations.drop(*core);
-  if (!core->opened_read_only() && fdatasync(core->file().sync_fd()) != 0) {
-    const int error = errno;
-    core->granules().close_in_doubt();
-    return fail_errno("sync of volume " + core->spec().name.value, error);
-  }
-  core->granules().close_clean();
   return {};
 }
 
@@ -79,6 +73,9 @@ void node_engine::close_volume(volume_uuid volume, done_callback done) {
     (void)stop_recording(volume);
     auto closed = close_core(core);
     if (closed) {
+      // Closed whatever becomes of the sync: a second one would succeed and prove nothing.
+      closed = core->final_sync();
+      closed ? core->granules().close_clean() : core->granules().close_in_doubt();
       registry_.remove(volume);
       core.reset(); // the files are closed before `done` hears of it
     }
@@ -91,16 +88,17 @@ void node_engine::close_volume(volume_uuid volume, done_callback done) {
 void node_engine::resize_volume(volume_uuid volume, byte_count new_size, done_callback done) {
   on_maintenance(volume, std::move(done), [new_size](volume_core& core) -> result<void> {
     const auto spec = core.spec();
-    if (new_size.value % sector_bytes != 0 || new_size.value > volume_bytes_max)
-      return fail(errc::invalid_argument, "size must be a multiple of 512 up to 1 PiB");
+    if (new_size.value % block_bytes != 0 || new_size.value > volume_bytes_max)
+      return fail(errc::invalid_argument, "size must be a multiple of 4096 up to 1 PiB");
     if (new_size < spec.size)
       return fail(errc::invalid_argument, "volume " + spec.name.value + " cannot shrink: it has " +
                                               std::to_string(spec.size.value) + " bytes");
     if (auto grown = core.grow_file(new_size); !grown)
       return grown;
     core.granules().resized(new_size);
-    core.change_spec([&](volume_spec& s) { s.size = new_size; });
+    // The route first: who is told the new size may use all of it.
     core.publish([&](route& r) { r.size = new_size; });
+    core.change_spec([&](volume_spec& s) { s.size = new_size; });
     return {};
   });
 }
@@ -110,12 +108,16 @@ void node_engine::rename_volume(volume_uuid volume, volume_name name, done_callb
 }
 
 void node_engine::set_read_only(volume_uuid volume, bool read_only, done_callback done) {
-  on_maintenance(volume, std::move(done), [read_only](volume_core& core) -> result<void> {
+  on_maintenance(volume, std::move(done), [this, read_only](volume_core& core) -> result<void> {
     if (!read_only && core.opened_read_only())
       return fail(errc::unsupported, "the volume was opened read-only; reopen it for writing");
-    core.change_spec([&](volume_spec& s) { s.read_only = read_only; });
     core.publish([&](route& r) { r.read_only = read_only; });
-    return {};
+    core.change_spec([&](volume_spec& s) { s.read_only = read_only; });
+    if (!read_only)
+      return {};
+    // Writes that found it writable end before anybody hears that it is not.
+    return plane_.generations.wait_until_over(core.shared_from_this(), generation_scheduler::classes::changes,
+                                              boot_clock::now() + drain_patience);
   });
 }
 
@@ -133,8 +135,20 @@ void node_engine::clear_write_failure(volume_uuid volume, done_callback done) {
   });
 }
 
+void node_engine::failure_recorded(volume_uuid volume, done_callback done) {
+  on_maintenance(volume, std::move(done), [](volume_core& core) -> result<void> {
+    core.failure_recorded();
+    return {};
+  });
+}
+
 static volume_status status_of(volume_core& core) {
-  return {core.spec(), core.generations().current(), core.writers(), core.opened_read_only()};
+  return {core.spec(),
+          core.generations().current(),
+          core.writers(),
+          core.opened_read_only(),
+          core.failure_is_recorded(),
+          core.is_synced()};
 }
 
 std::optional<volume_status> node_engine::status(volume_uuid volume) const {

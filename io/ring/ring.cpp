@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <future>
 
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,6 +60,17 @@ ring::~ring() {
     close(wakeup_fd_);
 }
 
+// Older kernels and some settings count a ring's memory as locked.
+static tl::unexpected<error> no_memory(const char* what) {
+  rlimit limit{};
+  getrlimit(RLIMIT_MEMLOCK, &limit);
+  const std::string now = limit.rlim_cur == RLIM_INFINITY ? "unlimited" : std::to_string(limit.rlim_cur >> 10) + " KiB";
+  return fail(errc::limit_reached,
+              std::string(what) + ": no memory for it; the limit of locked memory is " + now +
+                  ": raise it (LimitMEMLOCK, ulimit -l) to 64 MiB or more, or lower io.rings and io.ring_entries",
+              ENOMEM);
+}
+
 // The ring is made on the thread that will submit to it (IORING_SETUP_SINGLE_ISSUER), so errors come back by promise.
 static result<void> open_uring(io_uring& uring, const ring_options& options) {
   io_uring_params params{};
@@ -71,6 +85,8 @@ static result<void> open_uring(io_uring& uring, const ring_options& options) {
     params.cq_entries = options.entries * 4;
     error = io_uring_queue_init_params(options.entries, &uring, &params);
   }
+  if (error == -ENOMEM)
+    return no_memory("io_uring");
   if (error < 0)
     return fail(errc::unsupported,
                 std::string("io_uring is not available here (") + std::strerror(-error) +
@@ -80,9 +96,18 @@ static result<void> open_uring(io_uring& uring, const ring_options& options) {
   return {};
 }
 
-void ring::start(hooks h) {
+result<void> ring::start(hooks h) {
   hooks_ = std::move(h);
-  thread_ = std::thread([this] { run(); });
+  std::promise<result<void>> opened;
+  auto outcome = opened.get_future();
+  thread_ = std::thread([this, &opened] {
+    auto ok = open();
+    const bool running = ok.has_value();
+    opened.set_value(std::move(ok));
+    if (running)
+      run();
+  });
+  return outcome.get();
 }
 
 result<void> ring::probe() {
@@ -100,19 +125,17 @@ result<void> ring::probe() {
   const int error = io_uring_register_buf_ring(&probe, &registration, 0);
   io_uring_queue_exit(&probe);
   munmap(memory, 4096);
+  if (error == -ENOMEM)
+    return no_memory("io_uring's receive buffers");
   if (error < 0)
     return fail(errc::unsupported, "io_uring has no provided buffer rings here: needs Linux 5.19", -error);
   return {};
 }
 
-void ring::run() {
-  if (auto ok = open_uring(uring_, options_); !ok) {
-    // probe() succeeded in this process a moment ago: out of memory or descriptors, nothing can be served.
-    std::fprintf(stderr, "ring %u: %s\n", options_.index, ok.error().to_string().c_str());
-    std::abort();
-  }
+result<void> ring::open() {
+  if (auto ok = open_uring(uring_, options_); !ok)
+    return ok;
   uring_ready_ = true;
-  prctl(PR_SET_TIMERSLACK, 1); // gather() means what it says
   const std::size_t ring_bytes = options_.receive_buffers * sizeof(io_uring_buf);
   receive_ring_ = static_cast<io_uring_buf_ring*>(
       mmap(nullptr, ring_bytes, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0));
@@ -123,13 +146,21 @@ void ring::run() {
   registration.ring_addr = reinterpret_cast<std::uintptr_t>(receive_ring_);
   registration.ring_entries = options_.receive_buffers;
   registration.bgid = receive_group;
-  [[maybe_unused]] const int registered = io_uring_register_buf_ring(&uring_, &registration, 0);
-  assert(registered == 0);
+  if (const int registered = io_uring_register_buf_ring(&uring_, &registration, 0); registered < 0) {
+    io_uring_queue_exit(&uring_);
+    uring_ready_ = false;
+    return registered == -ENOMEM ? no_memory("io_uring's receive buffers")
+                                 : fail_errno("io_uring's receive buffers", -registered);
+  }
   io_uring_buf_ring_init(receive_ring_);
   free_receive_buffers_.reserve(options_.receive_buffers);
   for (std::uint16_t id = 0; id < options_.receive_buffers; ++id)
     return_receive_buffer(id);
+  return {};
+}
 
+void ring::run() {
+  prctl(PR_SET_TIMERSLACK, 1); // gather() means what it says
   wakeup_.on_complete = [](completion&, ring& on, int, unsigned) {
     on.run_inbox();
     on.arm_wakeup();
@@ -172,7 +203,7 @@ void ring::run() {
   if (hooks_.at_exit)
     hooks_.at_exit(*this);
   io_uring_queue_exit(&uring_);
-  munmap(receive_ring_, ring_bytes);
+  munmap(receive_ring_, options_.receive_buffers * sizeof(io_uring_buf));
   munmap(receive_memory_, options_.receive_buffers * receive_buffer_bytes);
 }
 

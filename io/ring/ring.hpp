@@ -71,7 +71,8 @@ public:
   ring(const ring&) = delete;
   ring& operator=(const ring&) = delete;
 
-  void start(hooks h);
+  // Returns when the ring's thread has its io_uring. limit_reached: not enough locked memory; unsupported, io_failed.
+  result<void> start(hooks h);
   // Any thread. Runs `task` on the ring. False when the inbox is full or the ring has stopped (the task is not kept).
   bool post(std::function<void(ring&)> task);
   // Any thread. The loop ends after the current turn; join() waits for it.
@@ -139,6 +140,7 @@ private:
 
   explicit ring(const ring_options& options);
   result<void> set_up();
+  result<void> open(); // on the ring's thread
   void run();
   void wait_for_completions();
   std::chrono::microseconds poll_span() const noexcept { return transfers_ ? options_.disk_poll : options_.busy_poll; }

@@ -1,8 +1,15 @@
 // The file or block device under a volume: its descriptors, geometry and what the kernel can do with it.
 // Opened, grown and closed on a maintenance thread; the descriptors and facts are read by rings and never change
-// while the object lives. All users share one mode, buffered or O_DIRECT: mixing them on one file loses writes.
+// while the object lives (but see open_sync_descriptor). All users share one mode, buffered or O_DIRECT: mixing them on
+// one file loses writes.
+//
+// The file is locked as qemu locks an image (locks of the open file description on bytes 100 and up, and 200 and up), so
+// that two nodes, or a node and a virtual machine, do not write one file. The lock lies on the description that the
+// requests use: what a dead process still has in flight keeps the next one out.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -19,6 +26,7 @@ public:
     cache_mode cache = cache_mode::buffered;
     bool read_only = false;
     bool exclusive_block_device = true; // O_EXCL: refuse a device that is mounted
+    std::chrono::milliseconds lock_patience{2000}; // a process that was just killed may still hold its locks
   };
 
   block_file() = default;
@@ -26,13 +34,23 @@ public:
   block_file(block_file&& other) noexcept;
   block_file& operator=(block_file&& other) noexcept;
 
-  // not_found, permission_denied, busy (device in use), unsupported (no O_DIRECT here), io_failed.
+  // Descriptors that files of volumes leave to listeners, connections' handshakes, rings and the store.
+  static constexpr int descriptors_kept = 256;
+
+  // not_found, permission_denied, busy (in use by another process), unsupported (no O_DIRECT here), limit_reached (too
+  // few descriptors), io_failed.
   static result<block_file> open(const options& how);
 
   int data_fd() const noexcept { return data_fd_; }
   // A second description of the same file, used for fdatasync and nothing else: of two syncs on one description
-  // only one would see an error, and an error is reported once.
-  int sync_fd() const noexcept { return sync_fd_; }
+  // only one would see an error, and an error is reported once. Until it is opened, the data's own.
+  int sync_fd() const noexcept {
+    const int own = sync_fd_.load(std::memory_order_acquire);
+    return own >= 0 ? own : data_fd_;
+  }
+  // Before somebody may write: an idle volume gets along with one descriptor. Where none is left the data's own serves
+  // on: nothing else syncs there. Any thread; no disk access.
+  void open_sync_descriptor();
 
   bool is_block_device() const noexcept { return block_device_; }
   bool is_direct() const noexcept { return direct_; }
@@ -48,15 +66,21 @@ public:
   bool can_punch_hole() const noexcept { return punch_hole_; }
 
   result<byte_count> size() const;
+  // Free space on the file system under it that one request may take: never the last of it (64 MiB, or a 64th of a
+  // small one). A device never needs any.
+  std::uint64_t free_bytes() const noexcept;
   // Grows a flat file (sparse) durably; on a block device checks that it is large enough.
   result<void> grow(byte_count size);
 
 private:
   result<void> examine();
+  result<void> lock(std::chrono::milliseconds patience);
+  result<bool> try_lock(); // false: another process has it
   void close_all() noexcept;
 
   std::string path_;
-  int data_fd_ = -1, sync_fd_ = -1;
+  int data_fd_ = -1;
+  std::atomic<int> sync_fd_{-1};
   bool block_device_ = false, direct_ = false, read_only_ = false;
   bool inline_writes_ = false, in_memory_ = false, zero_range_ = true, punch_hole_ = true;
   std::uint32_t alignment_ = 1;

@@ -21,6 +21,9 @@ struct extent {
 // SEEK_HOLE: one allocated extent. Beyond the end of the file: a hole. What is written or punched meanwhile may be
 // told either way, except that bytes which were there all along are never called a hole. Moves the position
 // of `fd`. length > 0, extents_max > 0 (1 for NBD_CMD_FLAG_REQ_ONE). io_failed.
+// How many bytes of the range have space on the disk already, at least: a preallocated one counts. Blocks on the disk.
+std::uint64_t allocated_bytes(int fd, byte_offset offset, byte_count length);
+
 result<std::vector<extent>> extents_of(int fd, byte_offset offset, byte_count length, std::uint32_t extents_max);
 
 } // namespace gnomon::io

@@ -81,7 +81,9 @@ bool write_inline(volume_request& r) {
     if (wrote > 0) {
       done += static_cast<std::uint64_t>(wrote);
     } else if (wrote < 0 && errno != EINTR) {
-      complete(r, errno);
+      const int error = errno;
+      core.note_error(error);
+      complete(r, error);
       return true;
     } else if (wrote == 0) {
       complete(r, EIO);
@@ -155,33 +157,6 @@ void gate_granted(parked& node) {
   enter(r); // with its range held, so that nobody overtakes it twice
 }
 
-} // namespace
-
-void acquire_gate(volume_request& r) {
-  granule_gate* gate = r.core->block_gate();
-  if (!gate || !changes_data(r.op) || r.gated)
-    return carry_out(r);
-  const span_of_blocks blocks(r, alignment_of(r));
-  const span_of_blocks zero_blocks(r, block_bytes);
-  const bool alone = r.op == operation::write ? blocks.partial() : r.op == operation::zero && zero_blocks.partial();
-  r.gate.request = &r;
-  r.gate.ring = ring_index{r.on->index()};
-  r.gate.resume = gate_granted;
-  switch (gate->try_acquire(byte_offset{r.offset}, byte_count{r.length},
-                            alone ? gate_mode::exclusive : gate_mode::shared, r.gate)) {
-  case granule_gate::outcome::acquired:
-    r.gated = true;
-    return carry_out(r);
-  case granule_gate::outcome::parked:
-    return leave(r); // enters again from the top
-  case granule_gate::outcome::full:
-    assert(false && "more waiters than the volume admits");
-    return complete(r, EIO);
-  }
-}
-
-namespace {
-
 void carry_out(volume_request& r) {
   r.step = idle;
   switch (r.op) {
@@ -253,11 +228,13 @@ void enter(volume_request& r) {
     return complete(r, ESHUTDOWN);
   if (r.asked_offset > way.size.value || r.asked_length > way.size.value - r.asked_offset)
     return complete(r, changes_data(r.op) ? ENOSPC : EINVAL);
-  if (changes_data(r.op) || r.op == operation::flush) {
-    if (way.read_only && changes_data(r.op))
-      return complete(r, EPERM);
-    if (core.writes_failed())
+  if (way.read_only && changes_data(r.op))
+    return complete(r, EPERM);
+  if (const auto condition = core.condition(); condition != core_condition::sound) [[unlikely]] {
+    if (condition == core_condition::refused)
       return complete(r, EIO);
+    if (changes_data(r.op) || r.op == operation::flush)
+      return sync_then_complete(r); // answered with the failure, when it is recorded
   }
   if (way.recording && !std::exchange(r.recorded, true)) // a request may enter more than once
     way.recording->push(here,
@@ -279,7 +256,9 @@ std::uint64_t end_of_windows(const volume_request& r) {
 // They end at multiples of their size, so that only the first and the last one may cover part of a block.
 void set_window(volume_request& r, std::uint64_t offset) {
   r.offset = offset;
-  r.length = std::min(down(offset, window_bytes) + window_bytes, end_of_windows(r)) - offset;
+  // A part of a block goes with the window behind it: the first one has whole blocks, which a refusal meets first.
+  r.length = std::min(down(up(offset, block_bytes), window_bytes) + window_bytes, end_of_windows(r)) - offset;
+  r.zero_part_number = 0;
 }
 
 bool windows_left(const volume_request& r) {
@@ -296,6 +275,33 @@ void enter_next_window(completion& self, ring&, int, unsigned) {
 } // namespace
 
 // --- the steps, shared
+
+void acquire_gate(volume_request& r) {
+  granule_gate* gate = r.core->block_gate();
+  if (!gate || !changes_data(r.op) || r.gated)
+    return carry_out(r);
+  zero_part range{r.offset, r.offset + r.length, false};
+  if (r.op == operation::write)
+    range.alone = span_of_blocks(r, alignment_of(r)).partial();
+  else if (r.op == operation::zero)
+    range = zero_part_of(r, r.zero_part_number);
+  if (range.begin == range.end)
+    return carry_out(r); // a part without anything to do
+  r.gate.request = &r;
+  r.gate.ring = ring_index{r.on->index()};
+  r.gate.resume = gate_granted;
+  switch (gate->try_acquire(byte_offset{range.begin}, byte_count{range.end - range.begin},
+                            range.alone ? gate_mode::exclusive : gate_mode::shared, r.gate)) {
+  case granule_gate::outcome::acquired:
+    r.gated = true;
+    return carry_out(r);
+  case granule_gate::outcome::parked:
+    return leave(r); // enters again from the top
+  case granule_gate::outcome::full:
+    assert(false && "more waiters than the volume admits");
+    return complete(r, EIO);
+  }
+}
 
 void leave(volume_request& r) {
   volume_core& core = *r.core;

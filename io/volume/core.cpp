@@ -2,6 +2,8 @@
 
 #include <cerrno>
 
+#include <unistd.h>
+
 #include "config/log.hpp"
 #include "io/volume/granule_state.hpp"
 
@@ -12,21 +14,29 @@ result<std::shared_ptr<volume_core>> volume_core::open(volume_spec spec, data_pl
     return fail(errc::invalid_argument, "volume " + spec.name.value + ": size " + std::to_string(spec.size.value) +
                                             " is not a positive multiple of 512 up to 1 PiB");
   const auto found = identity_of(spec.path); // opening may change the file's times
+  if (!found && found.error().code == errc::not_found)
+    return fail(errc::corrupt, "volume " + spec.name.value + " is damaged: " + spec.path +
+                                   " is missing; put it back, or let all of it read as zeros with: gnomon volume "
+                                   "accept-loss " +
+                                   spec.name.value);
   if (!found)
     return fail(found.error().code, "volume " + spec.name.value + ": " + found.error().message, found.error().os_errno);
-  auto file = block_file::open({spec.path, spec.cache, spec.read_only, spec.exclusive_block_device});
+  auto file = block_file::open({.path = spec.path,
+                                .cache = spec.cache,
+                                .read_only = spec.read_only,
+                                .exclusive_block_device = spec.exclusive_block_device});
   if (!file)
     return fail(file.error().code, "volume " + spec.name.value + ": " + file.error().message, file.error().os_errno);
   const auto holds = file->size();
   if (!holds)
     return tl::unexpected(holds.error());
-  if (holds->value < spec.size.value) {
-    if (spec.read_only)
-      return fail(errc::invalid_argument,
-                  "volume " + spec.name.value + ": " + spec.path + " is smaller than the volume");
-    if (auto grown = file->grow(spec.size); !grown)
-      return tl::unexpected(grown.error());
-  }
+  // What is missing is lost, not zero.
+  if (holds->value < spec.size.value)
+    return fail(errc::corrupt, "volume " + spec.name.value + " is damaged: " + spec.path + " has " +
+                                   std::to_string(holds->value) + " of " + std::to_string(spec.size.value) +
+                                   " bytes; put the file back, or let the lost end read as zeros with: gnomon volume "
+                                   "accept-loss " +
+                                   spec.name.value);
   std::shared_ptr<volume_core> core{new volume_core(std::move(spec), std::move(*file), plane)};
   auto faults = fault_plan::from_environment();
   if (!faults)
@@ -43,7 +53,8 @@ volume_core::volume_core(volume_spec spec, block_file file, data_plane& plane)
       route_(plane.epochs), syncs_(spec.writes_failed), meter_(plane.ring_count()),
       admitted_per_ring_max_(admitted_max / plane.ring_count()),
       observations_(plane.ring_count(), default_chunk_bytes(spec.size), &plane.observations_spilled),
-      writes_failed_(spec.writes_failed), spec_(std::move(spec)) {
+      condition_(spec.writes_failed ? core_condition::changes_refused : core_condition::sound),
+      spec_(std::move(spec)) {
   if (file_.is_direct() && !spec_.read_only) {
     granule_gate::options o;
     o.unit = byte_count{block_bytes};
@@ -68,6 +79,12 @@ void volume_core::note_inline_write(boot_time finished, nanoseconds took) noexce
     return;
   const nanoseconds pause = std::min(took * 20, inline_pause_max);
   inline_again_at_.store((finished.time_since_epoch() + pause).count(), std::memory_order_relaxed);
+}
+
+void volume_core::note_error(int os_errno) {
+  if (os_errno == EFBIG && !size_limit_told_.exchange(true))
+    plane_.report({event::kind::write_failed, uuid_, {}, os_errno,
+                   "it lies beyond the limit of file sizes: raise it (LimitFSIZE, ulimit -f)"});
 }
 
 void volume_core::request_sync(sync_waiter& waiter, ring& on) {
@@ -104,15 +121,100 @@ void volume_core::sync_done(ring& on, int result) {
       log::error("fault plan: {}", ok.error().to_string());
   }
   const auto outcome = syncs_.completed(error);
-  if (outcome.newly_failed) {
-    writes_failed_.store(true, std::memory_order_release);
-    change_spec([](volume_spec& s) { s.writes_failed = true; });
-    granules_->sync_failed();
-    plane_.report({event::kind::sync_failed, uuid_, {}, error, "writes that were not yet flushed may be lost"});
-  }
+  if (outcome.newly_failed)
+    begin_marking(error);
   if (outcome.start_another)
     submit_sync(on);
   plane_.resume.resume_list(outcome.answer);
+}
+
+// --- a failed sync
+
+void volume_core::mark_failed(int os_errno) {
+  if (syncs_.fail(os_errno))
+    begin_marking(os_errno);
+}
+
+result<void> volume_core::grow_file(byte_count size) {
+  const auto holds = file_.size();
+  if (holds && holds->value < spec().size.value)
+    return fail(errc::corrupt, "volume " + spec().name.value + " is damaged: its file has lost its end");
+  auto grown = file_.grow(size);
+  if (!grown && grown.error().code == errc::io_failed)
+    mark_failed(grown.error().os_errno != 0 ? grown.error().os_errno : EIO); // its sync may have met older writes
+  return grown;
+}
+
+void volume_core::begin_marking(int os_errno) {
+  {
+    std::lock_guard lock{mark_mutex_};
+    failure_recorded_ = false;
+  }
+  condition_.store(core_condition::changes_refused, std::memory_order_release);
+  change_spec([](volume_spec& s) { s.writes_failed = true; });
+  granules_->sync_failed();
+  plane_.report({event::kind::sync_failed, uuid_, {}, os_errno, "writes that were not yet flushed may be lost"});
+  if (!plane_.record_failure)
+    return failure_marked({});
+  plane_.record_failure(uuid_, os_errno,
+                        [self = shared_from_this()](const result<void>& recorded) { self->failure_marked(recorded); });
+}
+
+void volume_core::failure_marked(const result<void>& recorded) {
+  if (!recorded) {
+    condition_.store(core_condition::refused, std::memory_order_release);
+    plane_.report({event::kind::failure_unrecorded, uuid_, {}, recorded.error().os_errno, recorded.error().message});
+  }
+  parked* answered = nullptr;
+  {
+    std::lock_guard lock{mark_mutex_};
+    failure_recorded_ = recorded.has_value();
+    answered = syncs_.marked();
+    mark_decided_.notify_all();
+  }
+  plane_.resume.resume_list(answered);
+}
+
+void volume_core::failure_recorded() {
+  std::lock_guard lock{mark_mutex_};
+  if (syncs_.marking() || !syncs_.failed())
+    return;
+  failure_recorded_ = true;
+  condition_.store(core_condition::changes_refused, std::memory_order_release);
+}
+
+bool volume_core::failure_is_recorded() const {
+  std::lock_guard lock{mark_mutex_};
+  return failure_recorded_;
+}
+
+int volume_core::sync_now() {
+  if (!faults_)
+    return fdatasync(file_.sync_fd()) == 0 ? 0 : errno;
+  const auto id = faults_->before_sync(file_.data_fd());
+  const auto decision = faults_->decide(disk_operation::sync, byte_offset{0}, byte_count{0});
+  int error = decision.os_errno;
+  if (error == 0 && fdatasync(file_.sync_fd()) != 0)
+    error = errno;
+  if (auto ok = faults_->after_sync(file_.data_fd(), id, error); !ok)
+    log::error("fault plan: {}", ok.error().to_string());
+  return error;
+}
+
+result<void> volume_core::final_sync() {
+  if (!opened_read_only_ && !syncs_.failed()) {
+    if (const int error = sync_now(); error != 0)
+      mark_failed(error);
+  }
+  if (!syncs_.failed()) {
+    synced_.store(true, std::memory_order_release);
+    return {};
+  }
+  std::unique_lock lock{mark_mutex_};
+  mark_decided_.wait(lock, [this] { return !syncs_.marking(); });
+  return fail(errc::io_failed,
+              "volume " + spec().name.value + ": a sync failed; writes that were not flushed may be lost",
+              syncs_.failed_errno());
 }
 
 volume_spec volume_core::spec() const {
@@ -137,9 +239,13 @@ void volume_core::publish_recording(recorder* recording) {
 }
 
 void volume_core::clear_write_failure() {
+  std::lock_guard lock{mark_mutex_};
   syncs_.clear_failure();
+  if (syncs_.failed())
+    return; // one under way
+  failure_recorded_ = true;
   change_spec([](volume_spec& s) { s.writes_failed = false; });
-  writes_failed_.store(false, std::memory_order_release);
+  condition_.store(core_condition::sound, std::memory_order_release);
 }
 
 result<void> volume_core::attach(const instance_id& who, bool writing) {
@@ -158,6 +264,7 @@ result<void> volume_core::attach(const instance_id& who, bool writing) {
                                       spec_.name.value);
     }
   }
+  file_.open_sync_descriptor();
   ++writers_[who];
   return {};
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -39,13 +40,16 @@ struct route {
 
 class granule_state;
 
-class volume_core {
+// What a core still does. A failed sync refuses changes; one that cannot be recorded refuses everything.
+enum class core_condition : std::uint8_t { sound, changes_refused, refused };
+
+class volume_core : public std::enable_shared_from_this<volume_core> {
 public:
   // Requests under way on all rings together: no more than the gate's waiters, and than its other lists hold.
   static constexpr std::uint32_t admitted_max = 16384;
   static_assert(admitted_max <= sync_coalescer::waiters_max && admitted_max <= lane_pool::lane_queue_max);
 
-  // Opens the file and checks that it holds `spec.size` bytes (a flat file that is shorter is grown). Blocks.
+  // Opens the file, never grows it. corrupt: it holds less than `spec.size` bytes; busy: another process has it. Blocks.
   static result<std::shared_ptr<volume_core>> open(volume_spec spec, data_plane& plane);
   // Every request has left (see close in engine). Closes the files.
   ~volume_core();
@@ -68,7 +72,7 @@ public:
   // Whether another request may be started on this ring now; if not, later: its client's socket is not read until one
   // has ended. As a request waits in one place at a time, no list of waiting requests of this volume is ever full.
   bool admits(ring_index here) const noexcept { return meter_.in_flight(here) < admitted_per_ring_max_; }
-  bool writes_failed() const noexcept { return writes_failed_.load(std::memory_order_acquire); }
+  core_condition condition() const noexcept { return condition_.load(std::memory_order_acquire); }
 
   // Whether a buffered write may be made by the ring itself now. After one that stalled (the disk does not keep up)
   // the next ones go to kernel workers for a while, so that a slow disk holds back its own volume only.
@@ -77,6 +81,9 @@ public:
            now.time_since_epoch().count() >= inline_again_at_.load(std::memory_order_relaxed);
   }
   void note_inline_write(boot_time finished, nanoseconds took) noexcept;
+
+  // A request failed in the device. Told once where an operator has to do something that the errno does not say.
+  void note_error(int os_errno);
 
   // Joins the flush under way after next, or starts it; `waiter` is resumed on its ring with os_errno set. Its request
   // has left its generation: awaiting_sync() counts it until sync_answered().
@@ -91,8 +98,19 @@ public:
   void publish(const std::function<void(route&)>& change); // any thread; short
   void publish_recording(recorder* recording);
   bool opened_read_only() const noexcept { return opened_read_only_; }
-  result<void> grow_file(byte_count size) { return file_.grow(size); }
+  result<void> grow_file(byte_count size);
   void clear_write_failure();
+  // A sync of the file failed, whoever made it (a ring, a resize, a close, a stop). Changes are refused from now on,
+  // the failure is recorded (data_plane::record_failure), and those who wait are answered when its record is durable,
+  // or certain not to become so; then every request is refused. Once only; any thread; returns at once.
+  void mark_failed(int os_errno);
+  // The record has become durable after all: reads work again.
+  void failure_recorded();
+  bool failure_is_recorded() const; // or there is none
+  // The last sync, when no request is under way: io_failed when it or an earlier one failed; then the failure's record
+  // is decided when this returns. A sync after a failed one is never made: it would succeed.
+  result<void> final_sync();
+  bool is_synced() const noexcept { return synced_.load(std::memory_order_acquire); }
 
   // --- attachments: which instances hold the volume for writing, and by how many connections. Any thread.
   // busy, naming the holder.
@@ -109,6 +127,9 @@ private:
   volume_core(volume_spec spec, block_file file, data_plane& plane);
   void submit_sync(ring& on);
   void sync_done(ring& on, int result);
+  void begin_marking(int os_errno);
+  void failure_marked(const result<void>& recorded);
+  int sync_now(); // errno
 
   struct sync_operation : completion {
     volume_core* core = nullptr;
@@ -132,7 +153,12 @@ private:
   const std::shared_ptr<lane_pool::lane> seek_lane_ = std::make_shared<lane_pool::lane>();
   observation_set observations_;
   std::unique_ptr<fault_plan> faults_;
-  std::atomic<bool> writes_failed_;
+  std::atomic<core_condition> condition_;
+  std::atomic<bool> synced_{false}; // by final_sync()
+  std::atomic<bool> size_limit_told_{false};
+  mutable std::mutex mark_mutex_;
+  std::condition_variable mark_decided_;
+  bool failure_recorded_ = true; // or there is none
   std::atomic<std::int64_t> inline_again_at_{0}; // ns of CLOCK_BOOTTIME
 
   mutable std::mutex attach_mutex_;

@@ -51,6 +51,8 @@ struct data_plane {
   lane_pool granule_work; // what volumes with duties do in the background, and their sources' reads; the same
   std::string boot = boot_id();        // of this machine; tests let it change
   std::function<void(event)> on_event; // must not block
+  // Makes a failed sync durable, then calls `done`, on any thread; none: as if it were durable at once.
+  std::function<void(volume_uuid, int os_errno, done_callback done)> record_failure;
 };
 
 } // namespace gnomon::io

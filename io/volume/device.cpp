@@ -17,10 +17,15 @@ void fail_or_fall_back(volume_request& r, int error) {
   const bool not_supported = error == EOPNOTSUPP || error == ENOSYS || error == EINVAL || error == ENODEV;
   if (r.step == will_need)
     return complete(r, 0); // advice
+  if (r.step == zero_give_back)
+    return next_step(r);
   if (r.step == punch && not_supported)
     return next_step(r); // a trim may do nothing
   if (r.step == zero_middle && not_supported)
-    return zero_without_help(r);
+    return zero_another_way(r);
+  if (error == ENOSPC || error == EDQUOT)
+    return out_of_space(r, error);
+  r.core->note_error(error);
   complete(r, error);
 }
 
@@ -43,7 +48,11 @@ void piece_done(completion& self, ring&, int result, unsigned) {
   if (r.io_done >= r.io_bytes)
     return next_step(r);
   const bool broken_block = r.io_done % alignment_of(r) != 0;
-  if (!r.writing && (moved == 0 || broken_block)) { // the file ends here; the volume goes on with zeros
+  if (!r.writing && moved < alignment_of(r)) { // the file ends here
+    // Behind the volume's end (its last block may be cut short) there is nothing; inside, something has been lost.
+    const std::uint64_t volume_end = r.core->current_route().size.value;
+    if (r.io_offset + r.io_done < std::min(r.io_offset + r.io_bytes, volume_end))
+      return complete(r, EIO);
     std::memset(r.io_memory + r.io_done, 0, r.io_bytes - r.io_done);
     return next_step(r);
   }
@@ -76,7 +85,8 @@ void submit_with_faults(volume_request& r, std::uint32_t bytes) {
   fault_plan& plan = *r.core->faults();
   const int fd = r.core->file().data_fd();
   const std::uint64_t offset = r.io_offset + r.io_done;
-  const disk_operation kind = !r.io_memory ? (r.step == punch ? disk_operation::trim : disk_operation::zero)
+  const bool punches = r.step == punch || r.step == zero_give_back;
+  const disk_operation kind = !r.io_memory ? (punches ? disk_operation::trim : disk_operation::zero)
                               : r.writing  ? disk_operation::write
                                            : disk_operation::read;
   const std::uint64_t length = r.io_memory ? bytes : r.io_bytes;

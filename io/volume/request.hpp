@@ -68,6 +68,7 @@ struct volume_request : completion {
   int io_mode = 0;                // fallocate mode
   buffer scratch;                 // one aligned block for read-modify-write, or zeroes to write
   std::uint8_t step = 0;
+  std::uint8_t zero_part_number = 0; // steps.hpp
   bool counted = false, gated = false, writing = false;
   bool granules_held = false; // shared, of a volume with duties
   bool has_duties = false;    // this part was begun with duties

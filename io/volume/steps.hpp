@@ -23,6 +23,7 @@ enum step : std::uint8_t {
   zero_pieces,
   zero_tail,
   zero_tail_write,
+  zero_give_back,
   punch,
   will_need,
   syncing
@@ -74,10 +75,20 @@ void next_step(volume_request& r);
 // Without memory it is fallocate in `r.io_mode`, or advice.
 void device(volume_request& r, step s, bool writing, std::byte* memory, std::uint64_t offset, std::uint64_t bytes);
 
-// Zeroing goes on after the step `done`; `idle` begins it.
+// Zeroing is done in up to three parts, each with a gate of its own: the whole blocks, which others may write beside it
+// (first, so that a refusal has changed nothing), then the first and the last part of a block, alone.
+struct zero_part {
+  std::uint64_t begin, end; // of the bytes to zero; empty: nothing to do
+  bool alone;
+};
+constexpr std::uint8_t zero_parts = 3;
+zero_part zero_part_of(const volume_request& r, std::uint8_t number);
+// Zeroing goes on after the step `done`; `idle` begins the part `r.zero_part_number`.
 void zero_after(volume_request& r, step done);
-// The file system cannot zero a range by itself: on by writing zeros, unless that takes too long.
-void zero_without_help(volume_request& r);
+// The file system refuses what was tried: by its other call, or by writing zeros, unless that takes too long.
+void zero_another_way(volume_request& r);
+// The disk is full: what a zeroing has taken of it is given back.
+void out_of_space(volume_request& r, int error);
 void trim(volume_request& r);
 
 } // namespace gnomon::io::volume_steps

@@ -7,7 +7,10 @@
 // A flush promises what was answered before it arrived. So a flush may not join a sync that is already in flight: the
 // kernel may have passed over the flush's data. After a failed sync Linux has dropped dirty pages and reports it
 // once; those may be the data of flushes that wait for the next sync as well, which would then "succeed". So they all
-// get the error, and every later flush until an operator clears it: the file's writes have failed.
+// get the error, and every later flush until an operator clears it: the file's writes have failed. Nobody is answered
+// before the failure's mark is decided (durable, or certain that it cannot be), and a later sync never undoes it:
+//
+//   sound --completed(errno), fail()--> marking --marked()--> failed --clear_failure()--> sound
 #pragma once
 
 #include <cassert>
@@ -32,14 +35,14 @@ public:
 
   enum class arrival : std::uint8_t {
     start_sync, // the caller submits a sync now and reports it with completed()
-    joined,     // will be answered with a sync that begins later
+    joined,     // will be answered with a sync that begins later, or with the failure once its mark is decided
     failed,     // a sync failed earlier and nobody cleared it: answer with waiter.os_errno (EIO), write nothing
     full,       // waiters_max wait: stop reading that socket and try again
   };
   struct completion_result {
     parked* answer = nullptr; // linked by `next`; os_errno is set. Hand each to its ring (resume_target::resume_list)
     bool start_another = false; // the caller submits the next sync, before or after it hands out the answers
-    bool newly_failed = false;  // the volume's writes have failed just now: say so once, persist it
+    bool newly_failed = false;  // the volume's writes have failed just now: mark it durably, then call marked()
   };
 
   // `failed`: a sync failed in an earlier life of the volume and no operator has cleared it.
@@ -52,10 +55,16 @@ public:
   [[nodiscard]] arrival arrive(sync_waiter& waiter);
   // The sync in flight is over: 0, or the errno. EINTR and EAGAIN are the caller's to repeat, not reported here.
   [[nodiscard]] completion_result completed(int os_errno);
-  // An operator accepts what may have been lost: flushes work again.
+  // A sync that was not made here has failed (a close, a stop). True if the writes had not failed before: mark it
+  // durably, then call marked().
+  [[nodiscard]] bool fail(int os_errno);
+  // The mark of the failure is decided. Returns who waited for that, linked by `next`, os_errno set.
+  [[nodiscard]] parked* marked();
+  // An operator accepts what may have been lost: flushes work again. Nothing happens while the mark is under way.
   void clear_failure();
-  // A write itself failed in a way that leaves the file's content unknown: as a failed sync.
   bool failed() const;
+  bool marking() const;
+  int failed_errno() const; // 0: sound
   bool idle() const; // no sync in flight, nobody waits
 
 private:
@@ -67,11 +76,14 @@ private:
     void append(list other) noexcept;
   };
 
+  parked* give(list answered) const; // with the failure's errno, or 0
+
   mutable std::mutex mutex_;
   bool in_flight_ = false;
+  bool marking_ = false;
   int failed_errno_ = 0;
   list sharing_; // by the sync in flight
-  list next_;    // by the one after it
+  list next_;    // by the one after it; while marking: all who wait for the mark
 };
 
 // ---
@@ -93,11 +105,11 @@ inline void sync_coalescer::list::append(list other) noexcept {
 inline sync_coalescer::arrival sync_coalescer::arrive(sync_waiter& waiter) {
   const std::lock_guard lock(mutex_);
   waiter.os_errno = failed_errno_;
-  if (failed_errno_ != 0)
+  if (failed_errno_ != 0 && !marking_)
     return arrival::failed;
   if (sharing_.length + next_.length == waiters_max)
     return arrival::full;
-  if (in_flight_) {
+  if (in_flight_ || marking_) {
     next_.append(waiter);
     return arrival::joined;
   }
@@ -111,28 +123,63 @@ inline sync_coalescer::completion_result sync_coalescer::completed(int os_errno)
   const std::lock_guard lock(mutex_);
   assert(in_flight_);
   completion_result out;
-  list answered = std::exchange(sharing_, {});
-  if (os_errno != 0) {
-    out.newly_failed = failed_errno_ == 0;
+  in_flight_ = false;
+  if (os_errno != 0 && failed_errno_ == 0) {
+    out.newly_failed = marking_ = true;
     failed_errno_ = os_errno;
-    answered.append(std::exchange(next_, {}));
-  } else {
-    sharing_ = std::exchange(next_, {});
   }
-  for (parked* node = answered.first; node != nullptr; node = node->next)
-    static_cast<sync_waiter*>(node)->os_errno = os_errno;
-  in_flight_ = out.start_another = sharing_.first != nullptr;
-  out.answer = answered.first;
+  list answered = std::exchange(sharing_, {});
+  if (marking_) {
+    next_.append(answered);
+    return out;
+  }
+  if (failed_errno_ == 0) {
+    sharing_ = std::exchange(next_, {});
+    in_flight_ = out.start_another = sharing_.first != nullptr;
+  }
+  out.answer = give(answered);
   return out;
+}
+
+inline bool sync_coalescer::fail(int os_errno) {
+  assert(os_errno > 0);
+  const std::lock_guard lock(mutex_);
+  if (failed_errno_ != 0)
+    return false;
+  failed_errno_ = os_errno;
+  marking_ = true;
+  return true;
+}
+
+inline parked* sync_coalescer::marked() {
+  const std::lock_guard lock(mutex_);
+  assert(marking_);
+  marking_ = false;
+  return give(std::exchange(next_, {}));
+}
+
+inline parked* sync_coalescer::give(list answered) const {
+  for (parked* node = answered.first; node != nullptr; node = node->next)
+    static_cast<sync_waiter*>(node)->os_errno = failed_errno_;
+  return answered.first;
 }
 
 inline void sync_coalescer::clear_failure() {
   const std::lock_guard lock(mutex_);
-  failed_errno_ = 0;
+  if (!marking_)
+    failed_errno_ = 0;
 }
 inline bool sync_coalescer::failed() const {
   const std::lock_guard lock(mutex_);
   return failed_errno_ != 0;
+}
+inline bool sync_coalescer::marking() const {
+  const std::lock_guard lock(mutex_);
+  return marking_;
+}
+inline int sync_coalescer::failed_errno() const {
+  const std::lock_guard lock(mutex_);
+  return failed_errno_;
 }
 inline bool sync_coalescer::idle() const {
   const std::lock_guard lock(mutex_);

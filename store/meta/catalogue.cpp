@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include <sys/statvfs.h>
+
 #include <fmt/format.h>
 
 #include "config/log.hpp"
+#include "store/files/file_system.hpp"
 
 namespace gnomon::store {
 
@@ -24,9 +27,9 @@ result<void> check_name(const volume_name& name) {
 }
 
 result<void> check_size(byte_count size) {
-  if (size.value == 0 || size.value > volume_bytes_max || size.value % sector_bytes != 0)
+  if (size.value == 0 || size.value > volume_bytes_max || size.value % block_bytes != 0)
     return fail(errc::invalid_argument,
-                fmt::format("volume size {}: a multiple of {} up to {}", size.value, sector_bytes, volume_bytes_max));
+                fmt::format("volume size {}: a multiple of {} up to {}", size.value, block_bytes, volume_bytes_max));
   return {};
 }
 
@@ -55,8 +58,11 @@ catalogue::catalogue(catalogue_options options)
     : options_(std::move(options)), files_(options_.volumes_path, options_.trash_path) {}
 
 void catalogue::stop() {
+  stopping_ = true;
   if (worker_)
     worker_->stop();
+  if (trash_worker_)
+    trash_worker_->stop();
 }
 
 // --- reads
@@ -67,6 +73,12 @@ std::optional<volume_record> catalogue::find(volume_uuid uuid) const {
   if (found == by_uuid_.end() || found->second.deleted_at)
     return std::nullopt;
   return found->second;
+}
+
+std::optional<volume_record> catalogue::find_any(volume_uuid uuid) const {
+  std::shared_lock lock(mutex_);
+  const auto found = by_uuid_.find(uuid);
+  return found == by_uuid_.end() ? std::nullopt : std::optional(found->second);
 }
 
 std::optional<volume_record> catalogue::find(const volume_name& name) const {
@@ -149,7 +161,11 @@ result<void> catalogue::commit(std::vector<volume_record> records, descriptor wi
 }
 
 result<volume_record> catalogue::change(volume_uuid uuid, descriptor with, const mutation& mutate) {
-  auto record = find(uuid);
+  return change(find(uuid), uuid, with, mutate);
+}
+
+result<volume_record> catalogue::change(std::optional<volume_record> record, volume_uuid uuid, descriptor with,
+                                        const mutation& mutate) {
   if (!record)
     return no_such(uuid);
   if (auto ok = mutate(*record); !ok)
@@ -251,8 +267,12 @@ result<std::vector<volume_record>> catalogue::do_create(const std::vector<volume
     outcome = files_.sync_all(sync);
   if (outcome)
     outcome = commit(records, descriptor::leave); // the descriptors are there already
-  if (outcome)
+  if (outcome) {
+    for (const auto& record : records)
+      if (auto named = files_.finish_creation(record.uuid); !named)
+        log::warning("volume {}: {}", record.name.value, named.error().to_string()); // the next start writes it
     return records;
+  }
   // After a failed sync nobody knows whether the records are durable: the next start sorts that out.
   if (outcome.error().code != errc::io_failed)
     for (std::size_t i = 0; i < made; ++i)
@@ -263,22 +283,36 @@ result<std::vector<volume_record>> catalogue::do_create(const std::vector<volume
 // --- other changes
 
 result<volume_record> catalogue::do_resize(volume_uuid uuid, byte_count size) {
-  return change(uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
+  std::optional<std::uint64_t> length_before; // of a file that was extended
+  std::string path;
+  auto resized = change(uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
     if (auto ok = check_size(size); !ok)
       return ok;
     if (size < record.size)
       return fail(errc::invalid_argument, fmt::format("volume {}: has {} bytes and cannot shrink to {}",
                                                       record.name.value, record.size.value, size.value));
-    const auto path = data_path(record);
+    path = data_path(record);
     auto found = inspect_backing(path);
     if (!found)
       return tl::unexpected(found.error());
+    if (found->bytes < record.size.value)
+      return fail(errc::corrupt, fmt::format("volume {}: damaged, its file has {} of {} bytes", record.name.value,
+                                             found->bytes, record.size.value));
     if (found->is_block_device && found->size < size)
       return fail(errc::invalid_argument,
                   fmt::format("{}: the device has {} bytes, {} were asked for", path, found->size.value, size.value));
     record.size = size;
-    return found->is_block_device ? result<void>{} : files_.grow(path, size);
+    if (found->is_block_device || found->bytes >= size.value)
+      return {};
+    length_before = found->bytes;
+    return files_.grow(path, size);
   });
+  // What is refused has changed nothing. After a failed sync nobody knows which record is the durable one: the longer
+  // file fits both.
+  if (!resized && length_before && resized.error().code != errc::io_failed)
+    if (auto cut = files_.cut(path, *length_before); !cut)
+      log::warning("{}", cut.error().to_string());
+  return resized;
 }
 
 result<volume_record> catalogue::do_undelete(volume_uuid uuid, const std::optional<volume_name>& name) {
@@ -319,9 +353,48 @@ result<void> catalogue::forget(const std::vector<volume_record>& records) {
   }
   for (const auto& record : records) {
     descriptors_written_.erase(record.uuid);
-    files_.remove_now(record.uuid);
+    if (options_.marks)
+      options_.marks->remove(record.uuid);
+    const auto where = files_.condemn(record.uuid);
+    if (!where) {
+      log::warning("volume {}: {}", record.name.value, where.error().to_string());
+      continue;
+    }
+    // What finds no place in the queue goes with the next purge.
+    (void)trash_worker_->submit([this, path = *where] {
+      if (!stopping_)
+        volume_files::remove_trash(path);
+    });
   }
   return {};
+}
+
+opening_evidence catalogue::evidence_of(const volume_record& record) const {
+  opening_evidence now;
+  now.boot_id = options_.boot_id;
+  // A file that cannot be found is not opened either.
+  now.file_system = file_system_instance(data_path(record)).value_or("");
+  now.marks_token = options_.marks ? options_.marks->token() : 0;
+  return now;
+}
+
+std::vector<std::string> catalogue::do_probe() const {
+  std::vector<std::string> problems;
+  const auto& path = options_.volumes_path;
+  struct statvfs about {};
+  if (::statvfs(path.c_str(), &about) != 0)
+    problems.push_back(fail_errno(path + ": statvfs").value().to_string());
+  else if (about.f_flag & ST_RDONLY)
+    problems.push_back(fmt::format("{}: the file system is read-only: nothing can be changed or recorded; look into the "
+                                   "kernel's log, check the disk, mount it for writing and start the node again",
+                                   path));
+  else if (about.f_bavail * about.f_frsize < meta_free_bytes_low)
+    problems.push_back(fmt::format("{}: {} KiB of free space are left: free some", path,
+                                   about.f_bavail * about.f_frsize >> 10));
+  if (options_.meta->status().failed)
+    problems.push_back("the catalogue in meta/ cannot be written since a failed sync: check the disk, then start the "
+                       "node again");
+  return problems;
 }
 
 result<volume_record> catalogue::do_purge(volume_uuid uuid) {
@@ -345,8 +418,6 @@ result<std::size_t> catalogue::do_purge_expired() {
         !ok)
       return tl::unexpected(ok.error());
   }
-  if (auto ok = files_.empty_trash(before); !ok)
-    return tl::unexpected(ok.error());
   return expired.size();
 }
 

@@ -6,11 +6,18 @@
 // refused at once (limit_reached, shutting_down). `done` must not block or use the waiting forms. Each change has a
 // waiting form (no `done`) for start-up, tools and tests, never for actors.
 //
-// Order of a creation: directory, file, size, descriptor, all synced, then the record. A crash in between leaves a
-// directory without a record, which the next open() moves to trash/. A growth extends the file before the record; the
-// next open() completes it. Never opens a volume's data; never shrinks a volume.
+// Order of a creation: directory, file, size, descriptor under its unfinished name, all synced, then the record, then
+// the descriptor's name. A crash in between leaves a directory without a record and without a named descriptor, which
+// the next open() moves to trash/; a directory with one is a volume that the catalogue has forgotten (an older copy of
+// meta/ was put back), and is taken in. A growth extends the file before the record: a longer file than its record is
+// no larger volume, a growth that is refused is cut back, and a shorter file is damaged. Never opens a volume's data;
+// never shrinks a volume.
+//
+// A volume that was not closed in order is judged by open() (volume_doubt); the verdict is in its record before
+// anybody can use it.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -29,6 +36,7 @@
 #include "config/types.hpp"
 #include "store/files/serial_worker.hpp"
 #include "store/lmdb/environment.hpp"
+#include "store/meta/boot_marks.hpp"
 #include "store/meta/schema.hpp"
 #include "store/meta/volume_files.hpp"
 
@@ -37,6 +45,8 @@ namespace gnomon::store {
 inline constexpr std::size_t volumes_max = 100'000; // live and deleted, per node
 inline constexpr std::size_t catalogue_changes_queued_max = 4096;
 inline constexpr std::size_t create_batch_max = 20'000; // volumes created by one call
+inline constexpr std::size_t trash_queued_max = 4096;   // more stay in trash/ until the next purge
+inline constexpr std::uint64_t meta_free_bytes_low = 16ull << 20; // less free space is told to the operator
 
 // The environment the catalogue lives in: options for `directory` (data_directory::meta_path()).
 environment_options meta_environment_options(std::string directory);
@@ -51,6 +61,8 @@ struct catalogue_options {
   std::chrono::seconds undelete_for{7 * 86400};
   lost_catalogue on_lost = lost_catalogue::refuse;
   const clock_source* clock = &system_clock_source();
+  std::string boot_id;         // of the machine, see opening_evidence
+  boot_marks* marks = nullptr; // outlives the catalogue; none: after an unclean stop nothing tells of failed syncs
 };
 
 // Found and done by open(), for the log.
@@ -59,9 +71,11 @@ struct catalogue_opening {
     volume_uuid volume; // nil where it concerns none
     std::string text;
   };
-  std::size_t volumes = 0, deleted = 0, orphans_swept = 0, resizes_completed = 0, descriptors_rewritten = 0;
+  std::size_t volumes = 0, deleted = 0, orphans_swept = 0, descriptors_rewritten = 0;
   std::size_t records_recovered = 0; // taken from their descriptor files
-  std::vector<problem> problems;     // volumes that cannot be served as they are
+  std::size_t doubtful = 0;          // found so now: health tells until an operator takes note
+  std::vector<problem> problems;     // until the next start
+  std::vector<problem> damaged;      // files that are missing or shorter than their records; opening them tells again
 };
 
 struct volume_request {
@@ -132,12 +146,19 @@ public:
   result<volume_record> purge(volume_uuid uuid);
   void mark_write_failure(volume_uuid uuid, int os_errno, done finished);
   result<volume_record> mark_write_failure(volume_uuid uuid, int os_errno);
+  // An operator takes note: the failure and the doubt are gone.
   void clear_write_failure(volume_uuid uuid, done finished);
   result<volume_record> clear_write_failure(volume_uuid uuid);
   // Every granule lies in the volume's own file, durably: its source is named no more.
   void clear_source(volume_uuid uuid, done finished);
   result<volume_record> clear_source(volume_uuid uuid);
-  // Many at once, one commit: false before they are opened, true after they are closed. Unknown ones are left out.
+  // An operator accepts that a damaged file's lost end reads as zeros. invalid_argument: it is not damaged.
+  void accept_loss(volume_uuid uuid, done finished);
+  result<volume_record> accept_loss(volume_uuid uuid);
+  // Whether changes can be kept, in sentences for the operator; looks at the file systems, changes nothing.
+  void probe(std::function<void(std::vector<std::string>)> finished);
+  // Many at once, one commit: false before they are opened, true after they are closed in order. Unknown ones are left
+  // out, and those whose writes failed never become clean.
   void set_clean(std::vector<volume_uuid> uuids, bool clean, done_many finished);
   result<std::vector<volume_record>> set_clean(std::vector<volume_uuid> uuids, bool clean);
 
@@ -156,6 +177,8 @@ private:
   result<void> load(catalogue_opening& opening);
   result<void> read_records(loaded_state& state) const;
   result<void> recover_records(loaded_state& state, catalogue_opening& opening) const;
+  void compare_descriptors(loaded_state& state, catalogue_opening& opening) const;
+  void judge(loaded_state& state, catalogue_opening& opening) const;
   result<void> rebuild(loaded_state& state, catalogue_opening& opening) const;
   result<void> sweep_orphans(const loaded_state& state, catalogue_opening& opening) const;
   void check_files(loaded_state& state, catalogue_opening& opening) const;
@@ -172,7 +195,12 @@ private:
   result<volume_record> do_purge(volume_uuid uuid);
   result<std::size_t> do_purge_expired();
   result<void> forget(const std::vector<volume_record>& records);
+  std::optional<volume_record> find_any(volume_uuid uuid) const; // deleted ones too
+  opening_evidence evidence_of(const volume_record& record) const;
+  std::vector<std::string> do_probe() const;
   result<volume_record> change(volume_uuid uuid, descriptor with, const mutation& mutate);
+  result<volume_record> change(std::optional<volume_record> record, volume_uuid uuid, descriptor with,
+                               const mutation& mutate);
   result<void> commit(std::vector<volume_record> records, descriptor with);
   void put_in_index(const volume_record& record);
 
@@ -183,6 +211,8 @@ private:
   std::map<std::string, volume_uuid> by_name_;             // live ones
   std::set<volume_uuid> descriptors_written_;              // worker only: marks to erase with the next commit
   std::unique_ptr<serial_worker> worker_;
+  std::unique_ptr<serial_worker> trash_worker_; // removes the files of what is gone: that takes long
+  std::atomic<bool> stopping_{false};
 };
 
 } // namespace gnomon::store

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "config/log.hpp"
 #include "store/meta/catalogue.hpp"
 
 namespace gnomon::store {
@@ -90,8 +91,20 @@ void catalogue::undelete(volume_uuid uuid, std::optional<volume_name> name, done
   enqueue<volume_record>([=, this] { return do_undelete(uuid, name); }, std::move(finished));
 }
 
+// The records on the catalogue's thread, then old trash on the other one, which answers.
 void catalogue::purge_expired(done_count finished) {
-  enqueue<std::size_t>([this] { return do_purge_expired(); }, std::move(finished));
+  enqueue<std::size_t>([this] { return do_purge_expired(); },
+                       [this, finished = std::move(finished)](result<std::size_t> purged) {
+                         if (!purged)
+                           return finished(std::move(purged));
+                         const auto before = options_.clock->wall_now() - options_.undelete_for;
+                         const auto queued = trash_worker_->submit([this, finished, purged, before] {
+                           const auto emptied = files_.empty_trash(before);
+                           finished(emptied ? purged : tl::unexpected(emptied.error()));
+                         });
+                         if (!queued)
+                           finished(tl::unexpected(queued.error()));
+                       });
 }
 
 void catalogue::purge(volume_uuid uuid, done finished) {
@@ -99,9 +112,14 @@ void catalogue::purge(volume_uuid uuid, done finished) {
 }
 
 void catalogue::mark_write_failure(volume_uuid uuid, int os_errno, done finished) {
+  // At once, and whatever becomes of the commit: for the disk that refuses that too.
+  if (options_.marks)
+    if (auto noted = options_.marks->add(uuid, os_errno); !noted)
+      log::error("volume {}: its failed sync cannot be noted in memory: {}", uuid.to_string(),
+                 noted.error().to_string());
   enqueue<volume_record>(
-      [=, this] {
-        return change(uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
+      [=, this] { // deleted ones too: they can come back
+        return change(find_any(uuid), uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
           record.failure = write_failure{os_errno, options_.clock->wall_now()};
           return {};
         });
@@ -127,12 +145,38 @@ result<volume_record> catalogue::clear_source(volume_uuid uuid) {
 void catalogue::clear_write_failure(volume_uuid uuid, done finished) {
   enqueue<volume_record>(
       [=, this] {
-        return change(uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
+        auto cleared = change(uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
           record.failure.reset();
+          record.doubt.reset();
           return {};
         });
+        if (cleared && options_.marks)
+          options_.marks->remove(uuid);
+        return cleared;
       },
       std::move(finished));
+}
+
+void catalogue::accept_loss(volume_uuid uuid, done finished) {
+  enqueue<volume_record>(
+      [=, this]() -> result<volume_record> {
+        auto record = find(uuid);
+        if (!record)
+          return fail(errc::not_found, "no volume " + uuid.to_string());
+        if (auto ok = files_.replace_lost_end(*record); !ok)
+          return tl::unexpected(ok.error());
+        log::warning("volume {}: the loss of its file's end is accepted; it reads as zeros", record->name.value);
+        return *record;
+      },
+      std::move(finished));
+}
+
+void catalogue::probe(std::function<void(std::vector<std::string>)> finished) {
+  enqueue<std::vector<std::string>>([this]() -> result<std::vector<std::string>> { return do_probe(); },
+                                    [finished = std::move(finished)](result<std::vector<std::string>> problems) {
+                                      finished(problems ? std::move(*problems)
+                                                        : std::vector{problems.error().to_string()});
+                                    });
 }
 
 void catalogue::set_clean(std::vector<volume_uuid> uuids, bool clean, done_many finished) {
@@ -140,10 +184,12 @@ void catalogue::set_clean(std::vector<volume_uuid> uuids, bool clean, done_many 
       [this, uuids = std::move(uuids), clean]() -> result<std::vector<volume_record>> {
         std::vector<volume_record> records;
         for (const auto uuid : uuids) {
-          auto record = find(uuid);
-          if (!record || record->clean == clean)
+          auto record = find_any(uuid);
+          if (!record || record->clean == clean || (clean && record->failure))
             continue;
           record->clean = clean;
+          if (!clean)
+            record->opened = evidence_of(*record);
           ++record->revision;
           records.push_back(std::move(*record));
         }
@@ -191,6 +237,9 @@ result<volume_record> catalogue::purge(volume_uuid uuid) {
 }
 result<volume_record> catalogue::mark_write_failure(volume_uuid uuid, int os_errno) {
   return wait<volume_record>([&](done f) { mark_write_failure(uuid, os_errno, std::move(f)); });
+}
+result<volume_record> catalogue::accept_loss(volume_uuid uuid) {
+  return wait<volume_record>([&](done f) { accept_loss(uuid, std::move(f)); });
 }
 result<volume_record> catalogue::clear_write_failure(volume_uuid uuid) {
   return wait<volume_record>([&](done f) { clear_write_failure(uuid, std::move(f)); });

@@ -7,6 +7,7 @@
 
 #include "config/log.hpp"
 #include "store/meta/catalogue.hpp"
+#include "store/meta/repair.hpp"
 
 namespace gnomon::store {
 
@@ -42,6 +43,7 @@ result<std::unique_ptr<catalogue>> catalogue::open(catalogue_options options, ca
     if (auto ok = opened->load(opening ? *opening : ignored); !ok)
       return tl::unexpected(ok.error());
     opened->worker_ = std::make_unique<serial_worker>("catalogue", catalogue_changes_queued_max);
+    opened->trash_worker_ = std::make_unique<serial_worker>("trash", trash_queued_max);
     return opened;
   } catch (const std::exception& e) {
     return fail(errc::internal, fmt::format("catalogue: exception: {}", e.what()));
@@ -63,14 +65,17 @@ result<void> catalogue::load(catalogue_opening& opening) {
   const bool lost = !state.known_to_lmdb && !state.directories.empty();
   if (lost && options_.on_lost == lost_catalogue::refuse)
     return fail(errc::corrupt, fmt::format("{} holds {} volumes, but the catalogue in meta/ is empty: restore meta/, "
-                                           "or start once with the catalogue rebuilt from the files",
-                                           options_.volumes_path, state.directories.size()));
+                                           "or have it written anew from the volumes' descriptors with: {}",
+                                           options_.volumes_path, state.directories.size(), repair_command));
   auto ok = lost ? rebuild(state, opening) : recover_records(state, opening);
   if (!ok)
     return ok;
+  if (!lost)
+    compare_descriptors(state, opening);
   if (auto swept = sweep_orphans(state, opening); !swept)
     return swept;
   check_files(state, opening);
+  judge(state, opening);
   return settle(state, opening);
 }
 
@@ -133,6 +138,7 @@ result<void> catalogue::recover_records(loaded_state& state, catalogue_opening& 
       continue;
     }
     record->clean = false;
+    record->opened.reset();
     if (!record->deleted_at)
       record->name = free_name(record->name.value, uuid, taken), taken.insert(record->name.value);
     state.records.emplace(uuid, std::move(*record));
@@ -142,6 +148,95 @@ result<void> catalogue::recover_records(loaded_state& state, catalogue_opening& 
     opening.problems.push_back({uuid, text + "; recovered from its descriptor"});
   }
   return {};
+}
+
+// An older copy of meta/ that was put back knows less than the volumes' own descriptors: the newer one wins, and a
+// directory that the catalogue does not know is a volume if it describes itself.
+void catalogue::compare_descriptors(loaded_state& state, catalogue_opening& opening) const {
+  std::set<std::string> taken;
+  for (const auto& [uuid, record] : state.records)
+    if (!record.deleted_at)
+      taken.insert(record.name.value);
+  const auto take_in = [&](volume_record found, const std::string& why) {
+    found.clean = false;
+    found.opened.reset();
+    if (!found.deleted_at) {
+      found.name = free_name(found.name.value, found.uuid, taken);
+      taken.insert(found.name.value);
+    }
+    opening.problems.push_back({found.uuid, fmt::format("volume {}: {}; taken from its descriptor",
+                                                        found.name.value, why)});
+    ++opening.records_recovered;
+    state.changed.insert(found.uuid);
+    state.unwritten.insert(found.uuid);
+    state.records[found.uuid] = std::move(found);
+  };
+  for (const auto uuid : state.directories) {
+    if (state.damaged.count(uuid))
+      continue;
+    auto found = files_.read_descriptor(uuid);
+    const auto known = state.records.find(uuid);
+    if (known == state.records.end()) {
+      if (found)
+        take_in(std::move(*found), "the catalogue does not know it: was an older copy of meta/ put back?");
+      else if (const auto data = inspect_backing(files_.directory(uuid) + "/" + data_file_name);
+               found.error().code != errc::not_found || (data && data->ever_written)) {
+        state.damaged.insert(uuid); // something is there: not an unfinished creation
+        opening.problems.push_back({uuid, fmt::format("{}: the catalogue does not know it, and its descriptor cannot "
+                                                      "be read: {}",
+                                                      files_.directory(uuid), found.error().to_string())});
+      }
+      continue;
+    }
+    if (!found) {
+      state.unwritten.insert(uuid);
+      continue;
+    }
+    if (found->revision <= known->second.revision || state.unwritten.count(uuid))
+      continue;
+    if (!known->second.deleted_at)
+      taken.erase(known->second.name.value);
+    take_in(std::move(*found), "meta/ has an older record of it: was an older copy put back?");
+  }
+}
+
+// What an unclean stop may have cost. Verdicts stay until an operator takes note; the next opening is judged by the
+// present boot and mount.
+void catalogue::judge(loaded_state& state, catalogue_opening& opening) const {
+  const auto marks = options_.marks ? options_.marks->all() : std::map<volume_uuid, int>{};
+  const auto now = options_.clock->wall_now();
+  using reason = volume_doubt::reason;
+  for (auto& [uuid, record] : state.records) {
+    if (const auto mark = marks.find(uuid); mark != marks.end() && !record.failure) {
+      record.failure = write_failure{mark->second, now};
+      record.clean = false;
+      ++record.revision;
+      state.changed.insert(uuid);
+      state.unwritten.insert(uuid);
+    }
+    if (record.clean)
+      continue;
+    const auto present = evidence_of(record);
+    std::optional<reason> why;
+    if (!record.opened)
+      why = reason::without_evidence;
+    else if (record.opened->boot_id != present.boot_id)
+      why = reason::machine_stopped;
+    else if (record.opened->file_system != present.file_system)
+      why = reason::remounted;
+    else if (record.opened->marks_token != present.marks_token)
+      why = reason::marks_lost;
+    if (record.opened == present)
+      continue;
+    record.opened = present;
+    ++record.revision;
+    state.changed.insert(uuid);
+    if (record.failure || record.doubt || !why)
+      continue;
+    record.doubt = volume_doubt{*why, now};
+    state.unwritten.insert(uuid);
+    ++opening.doubtful;
+  }
 }
 
 // Everything from the files. A volume whose descriptor is gone too comes back under a made-up name.
@@ -173,6 +268,7 @@ result<void> catalogue::rebuild(loaded_state& state, catalogue_opening& opening)
   std::set<std::string> taken;
   for (auto& record : found) {
     record.clean = false;
+    record.opened.reset();
     if (!record.deleted_at) {
       const auto name = free_name(record.name.value, record.uuid, taken);
       if (name != record.name)
@@ -200,24 +296,17 @@ result<void> catalogue::sweep_orphans(const loaded_state& state, catalogue_openi
   return {};
 }
 
-// A file larger than its record is a growth that was cut short. A shorter or missing one is for the operator.
+// A file longer than its record is a growth that was never answered. A shorter or missing one is for the operator.
 void catalogue::check_files(loaded_state& state, catalogue_opening& opening) const {
   for (auto& [uuid, record] : state.records) {
     if (record.external_path)
       continue; // its size is its owner's business; opening the volume verifies it
     auto found = inspect_backing(data_path(record));
-    if (!found) {
-      opening.problems.push_back({uuid, fmt::format("volume {}: {}", record.name.value, found.error().to_string())});
-    } else if (found->size < record.size) {
-      opening.problems.push_back({uuid, fmt::format("volume {}: its file has {} of {} bytes", record.name.value,
-                                                    found->size.value, record.size.value)});
-    } else if (found->size > record.size && found->size.value <= volume_bytes_max) {
-      record.size = found->size;
-      ++record.revision;
-      state.changed.insert(uuid);
-      state.unwritten.insert(uuid);
-      ++opening.resizes_completed;
-    }
+    if (!found)
+      opening.damaged.push_back({uuid, fmt::format("volume {}: {}", record.name.value, found.error().to_string())});
+    else if (found->bytes < record.size.value)
+      opening.damaged.push_back({uuid, fmt::format("volume {}: its file has {} of {} bytes", record.name.value,
+                                                   found->bytes, record.size.value)});
   }
 }
 

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "config/log.hpp"
+#include "store/meta/repair.hpp"
 #include "store/meta/schema.hpp"
 
 namespace gnomon::store {
@@ -134,6 +135,14 @@ result<void> data_directory::check_format() {
   auto content = read_small_file(path, small_file_bytes_max);
   if (content) {
     auto record = decode_node(*content, path);
+    if (!record && record.error().code == errc::corrupt) {
+      if (options_.damaged_format == data_directory_options::damage::refuse)
+        return fail(errc::corrupt, fmt::format("{}; if this is the data directory of node \"{}\", write the file anew "
+                                               "with: {}",
+                                               record.error().message, options_.node.value, repair_command));
+      format_written_anew_ = true;
+      return write_file_durably(path, encode(node_record{data_format, options_.node, options_.clock->wall_now()}));
+    }
     if (!record)
       return tl::unexpected(record.error());
     if (record->format > data_format)

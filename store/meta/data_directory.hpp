@@ -36,6 +36,8 @@ struct data_directory_options {
   // Replaceable for tests.
   std::string boot_id_path = "/proc/sys/kernel/random/boot_id";
   const clock_source* clock = &system_clock_source();
+  // What to do about a format file that cannot be read (store/meta/repair.hpp).
+  enum class damage { refuse, write_anew } damaged_format = damage::refuse;
 };
 
 class data_directory {
@@ -56,6 +58,7 @@ public:
   // The last act of a clean stop, after everything is synced and closed.
   result<void> mark_clean();
 
+  bool format_written_anew() const noexcept { return format_written_anew_; }
   const std::string& path() const noexcept { return options_.path; }
   const std::string& boot_id() const noexcept { return boot_id_; }
   std::string volumes_path() const { return options_.path + "/volumes"; }
@@ -74,7 +77,7 @@ private:
   data_directory_options options_;
   unique_fd lock_;
   std::string boot_id_;
-  bool is_new_ = false;
+  bool is_new_ = false, format_written_anew_ = false;
   previous_stop stopped_ = previous_stop::none;
 };
 

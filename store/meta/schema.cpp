@@ -97,6 +97,15 @@ bytes encode(const volume_record& record) {
   });
   w.u64(record.revision);
   put_optional(w, record.source, [&](const snapshot_uuid& source) { put_id(w, source); });
+  put_optional(w, record.opened, [&](const opening_evidence& e) {
+    w.string(e.boot_id);
+    w.string(e.file_system);
+    w.u64(e.marks_token);
+  });
+  put_optional(w, record.doubt, [&](const volume_doubt& d) {
+    w.u8(static_cast<std::uint8_t>(d.why));
+    put_time(w, d.when);
+  });
   return seal_value(value_type::volume, volume_record_version, w.payload());
 }
 
@@ -127,6 +136,19 @@ result<volume_record> decode_volume(bytes_view stored, std::string_view what) {
   record.revision = r.u64();
   if (opened->version >= 2)
     record.source = get_optional(r, [&] { return get_id<snapshot_uuid>(r); });
+  if (opened->version >= 3) {
+    record.opened = get_optional(r, [&] {
+      opening_evidence e;
+      e.boot_id = r.string(evidence_text_length_max);
+      e.file_system = r.string(evidence_text_length_max);
+      e.marks_token = r.u64();
+      return e;
+    });
+    record.doubt = get_optional(r, [&] {
+      const auto why = r.enumeration(volume_doubt::reason::without_evidence);
+      return volume_doubt{why, get_time(r)};
+    });
+  }
   if (auto ok = r.finish(what); !ok)
     return tl::unexpected(ok.error());
   const bool sensible = !record.uuid.is_nil() && !record.name.value.empty() &&
@@ -134,6 +156,20 @@ result<volume_record> decode_volume(bytes_view stored, std::string_view what) {
   if (!sensible)
     return fail(errc::corrupt, std::string(what) + ": a volume without uuid or name, or of an impossible size");
   return record;
+}
+
+std::string_view to_string(volume_doubt::reason why) noexcept {
+  switch (why) {
+  case volume_doubt::reason::machine_stopped:
+    return "the machine stopped while it was open: what no flush covered is lost";
+  case volume_doubt::reason::remounted:
+    return "the node was killed and its file system mounted again: what no flush covered may be lost";
+  case volume_doubt::reason::marks_lost:
+    return "the node was killed and nothing says whether its last flushes worked: writes may be lost";
+  case volume_doubt::reason::without_evidence:
+    return "it was not closed in order and nothing says how it was used: writes may be lost";
+  }
+  return "writes may be lost";
 }
 
 bytes encode(const calendar_event& event) {

@@ -55,7 +55,7 @@ std::vector<std::string> meta_database_names();
 std::vector<std::string> history_database_names();
 
 inline constexpr std::uint16_t node_record_version = 1;
-inline constexpr std::uint16_t volume_record_version = 2; // 2: source
+inline constexpr std::uint16_t volume_record_version = 3; // 2: source; 3: opened, doubt
 inline constexpr std::uint16_t event_version = 1;
 inline constexpr std::uint16_t event_counter_version = 1;
 inline constexpr std::uint16_t instance_record_version = 1;
@@ -71,6 +71,7 @@ inline constexpr std::size_t description_length_max = 4096; // NBD's limit for s
 inline constexpr std::size_t path_length_max = 4096;
 inline constexpr std::size_t snapshot_note_length_max = 1024;
 inline constexpr std::size_t node_name_length_max = 255;
+inline constexpr std::size_t evidence_text_length_max = 255;
 inline constexpr std::size_t instance_text_length_max = 256; // of an id and of each text
 inline constexpr std::uint32_t data_format = 1;              // layout of the whole data directory
 
@@ -91,6 +92,28 @@ struct write_failure {
   friend bool operator==(const write_failure&, const write_failure&) = default;
 };
 
+// Where a volume stood when it was opened last. What was written and not synced is still there after an unclean stop
+// if all of it is as it was; if not, it may be lost.
+struct opening_evidence {
+  std::string boot_id;            // of the machine
+  std::string file_system;        // file_system_instance() of its file
+  std::uint64_t marks_token = 0;  // boot_marks::token(), 0: there were none
+  friend bool operator==(const opening_evidence&, const opening_evidence&) = default;
+};
+
+// Why a volume may have lost writes that no client has been told of, until an operator takes note.
+struct volume_doubt {
+  enum class reason : std::uint8_t {
+    machine_stopped,    // an unclean stop, then another boot
+    remounted,          // an unclean stop, then another mount of the file system under its file
+    marks_lost,         // an unclean stop, and the memory that would tell of a failed sync is gone
+    without_evidence,   // an unclean stop, and nothing says how it was opened (an older release, a rebuilt catalogue)
+  } why = reason::without_evidence;
+  wall_time when;
+  friend bool operator==(const volume_doubt&, const volume_doubt&) = default;
+};
+std::string_view to_string(volume_doubt::reason why) noexcept;
+
 struct volume_record {
   volume_uuid uuid;
   volume_name name;
@@ -107,6 +130,8 @@ struct volume_record {
   std::optional<write_failure> failure;
   std::uint64_t revision = 1; // grows with every change of the record
   std::optional<snapshot_uuid> source; // what its file does not hold yet comes from this point's layers
+  std::optional<opening_evidence> opened;
+  std::optional<volume_doubt> doubt;
   friend bool operator==(const volume_record&, const volume_record&) = default;
 };
 

@@ -77,7 +77,9 @@ result<backing> inspect_backing(const std::string& path) {
   } else {
     return fail(errc::unsupported, path + ": neither a regular file nor a block device");
   }
-  found.size = byte_count(size / sector_bytes * sector_bytes);
+  found.size = byte_count(size / block_bytes * block_bytes);
+  found.bytes = size;
+  found.ever_written = found.is_block_device || info.st_blocks > 0;
   return found;
 }
 
@@ -88,13 +90,20 @@ result<void> volume_files::create(const volume_record& record, sync_mode sync) c
   result<void> made;
   if (!record.external_path)
     made = create_data_file(dir + "/" + data_file_name, record.size, sync);
-  const std::string descriptor = dir + "/" + descriptor_file_name;
+  const std::string descriptor = dir + "/" + unfinished_file_name;
   if (made)
     made = sync == sync_mode::now ? write_file_durably(descriptor, encode(record))
                                   : write_plainly(descriptor, encode(record));
   if (!made)
     remove_now(record.uuid);
   return made;
+}
+
+result<void> volume_files::finish_creation(volume_uuid uuid) const {
+  const auto dir = directory(uuid);
+  if (::rename((dir + "/" + unfinished_file_name).c_str(), (dir + "/" + descriptor_file_name).c_str()) != 0)
+    return fail_errno(dir + ": name its descriptor");
+  return {};
 }
 
 result<void> volume_files::sync_all(sync_mode sync) const {
@@ -127,6 +136,36 @@ result<void> volume_files::grow(const std::string& path, byte_count size) const 
   return {};
 }
 
+result<void> volume_files::cut(const std::string& path, std::uint64_t bytes) const {
+  auto fd = open_file(path, O_RDWR);
+  if (!fd)
+    return tl::unexpected(fd.error());
+  if (::ftruncate(fd->get(), static_cast<off_t>(bytes)) != 0 || ::fsync(fd->get()) != 0)
+    return fail_errno(fmt::format("{}: cut back to {} bytes", path, bytes));
+  return {};
+}
+
+result<void> volume_files::replace_lost_end(const volume_record& record) const {
+  const auto path = data_path(record);
+  const bool ours = !record.external_path;
+  auto found = inspect_backing(path);
+  if (!found && (!ours || found.error().code != errc::not_found))
+    return tl::unexpected(found.error());
+  if (found && found->bytes >= record.size.value)
+    return fail(errc::invalid_argument, fmt::format("volume {}: nothing is missing from {}", record.name.value, path));
+  if (found && found->is_block_device)
+    return fail(errc::invalid_argument,
+                fmt::format("volume {}: the device {} has {} of {} bytes; it has to grow", record.name.value, path,
+                            found->bytes, record.size.value));
+  if (!found) {
+    auto made = make_directory(directory(record.uuid))
+                    .and_then([&] { return create_data_file(path, record.size, sync_mode::now); })
+                    .and_then([&] { return sync_directory(directory(record.uuid)); });
+    return made;
+  }
+  return grow(path, record.size);
+}
+
 result<void> volume_files::write_descriptor(const volume_record& record) const {
   return make_directory(directory(record.uuid)).and_then([&] {
     return write_file_durably(directory(record.uuid) + "/" + descriptor_file_name, encode(record));
@@ -136,6 +175,12 @@ result<void> volume_files::write_descriptor(const volume_record& record) const {
 result<volume_record> volume_files::read_descriptor(volume_uuid uuid) const {
   const std::string path = directory(uuid) + "/" + descriptor_file_name;
   auto content = read_small_file(path, descriptor_bytes_max);
+  // A volume that somebody could write to had its record: only the naming was lost.
+  if (!content && content.error().code == errc::not_found) {
+    const auto data = inspect_backing(directory(uuid) + "/" + data_file_name);
+    if (data && data->ever_written && finish_creation(uuid))
+      content = read_small_file(path, descriptor_bytes_max);
+  }
   if (!content)
     return tl::unexpected(content.error());
   auto record = decode_volume(*content, path);
@@ -170,9 +215,18 @@ result<void> volume_files::move_to_trash(volume_uuid uuid, const std::string& wh
   return fail_errno(from + ": move to trash");
 }
 
-void volume_files::remove_now(volume_uuid uuid) const noexcept {
+result<std::string> volume_files::condemn(volume_uuid uuid) const {
+  const std::string to = fmt::format("{}/purged-{}-0", trash_path_, uuid.to_string()); // older than any `before`
+  if (::rename(directory(uuid).c_str(), to.c_str()) != 0 && errno != ENOENT)
+    return fail_errno(directory(uuid) + ": move to trash");
+  return to;
+}
+
+void volume_files::remove_now(volume_uuid uuid) const noexcept { remove_trash(directory(uuid)); }
+
+void volume_files::remove_trash(const std::string& path) noexcept {
   std::error_code ignored;
-  std::filesystem::remove_all(directory(uuid), ignored);
+  std::filesystem::remove_all(path, ignored);
 }
 
 result<std::size_t> volume_files::empty_trash(wall_time before) const {

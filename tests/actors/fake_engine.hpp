@@ -44,6 +44,8 @@ public:
     event.volume = volume;
     event.os_errno = EIO;
     report(std::move(event));
+    if (options_.record_failure)
+      options_.record_failure(volume, EIO, [](const result<void>&) {});
   }
   void connect(volume_uuid volume, std::string instance, std::string peer) {
     std::lock_guard lock(mutex_);
@@ -111,6 +113,9 @@ public:
   void clear_write_failure(volume_uuid volume, io::done_callback done) override {
     change(volume, done, [](auto& v) { v.spec.writes_failed = false; });
   }
+  void failure_recorded(volume_uuid volume, io::done_callback done) override {
+    change(volume, done, [](auto&) {});
+  }
   std::optional<io::volume_status> status(volume_uuid volume) const override {
     std::lock_guard lock(mutex_);
     const auto found = volumes_.find(volume);
@@ -122,7 +127,8 @@ public:
     std::lock_guard lock(mutex_);
     std::vector<io::volume_status> out;
     for (const auto& [uuid, volume] : volumes_)
-      out.push_back({volume.spec, generation_number{1}, {}, volume.opened_read_only});
+      out.push_back({volume.spec, generation_number{1}, {}, volume.opened_read_only, true,
+                     stopping_ && !volume.spec.writes_failed});
     return out;
   }
   std::optional<io::volume_counters> counters(volume_uuid volume) const override {

@@ -21,7 +21,7 @@ constexpr std::string_view verbs[] = {"check",    "status",  "volume", "instance
                                       "simulate", "history", "shell",  "help",     "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
                                              "undelete", "purge", "rename", "describe", "read-only",
-                                             "who",      "fence", "clear"};
+                                             "who",      "fence", "clear",  "accept-loss"};
 constexpr std::string_view instance_verbs[] = {"ls", "show", "set"};
 constexpr std::string_view event_verbs[] = {"add", "ls", "rm"};
 constexpr std::string_view history_verbs[] = {"import"};
@@ -192,8 +192,10 @@ struct grammar {
     add(
         fence, "--instance", fence_.instance, [](const std::string& text) { return parse_instance_id(text); },
         "only this instance's", "ID");
-    add_volume(verb(volume, "clear", "accept what a failed fsync may have lost: writes work again", clear_),
+    add_volume(verb(volume, "clear", "accept what a failed fsync or an unclean stop may have lost", clear_),
                clear_.volume);
+    add_volume(verb(volume, "accept-loss", "let the lost end of a damaged volume's file read as zeros", accept_loss_),
+               accept_loss_.volume);
   }
 
   void add_ask() {
@@ -347,6 +349,7 @@ private:
   volume_who_command who_;
   volume_fence_command fence_;
   volume_clear_command clear_;
+  volume_accept_loss_command accept_loss_;
   event_grammar event_;
   forecast_command forecast_;
   std::string forecast_volume_;

@@ -88,6 +88,9 @@ struct volume_fence_command {
 struct volume_clear_command {
   volume_ref volume;
 };
+struct volume_accept_loss_command {
+  volume_ref volume;
+};
 
 struct event_add_command {
   told_event event;
@@ -178,7 +181,7 @@ using command =
                  volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
                  volume_delete_command, volume_undelete_command, volume_purge_command, volume_rename_command,
                  volume_describe_command, volume_access_command, volume_who_command, volume_fence_command,
-                 volume_clear_command, event_add_command, event_ls_command, event_rm_command, forecast_command,
+                 volume_clear_command, volume_accept_loss_command, event_add_command, event_ls_command, event_rm_command, forecast_command,
                  heat_command, instance_ls_command, instance_show_command, instance_set_command, record_command,
                  replay_command, simulate_command, history_import_command>;
 

@@ -199,4 +199,12 @@ int run(const volume_clear_command& wanted, context& c) {
       [&](const volume_summary& v) { c.io.out << fmt::format("{} takes writes again\n", v.name.value); });
 }
 
+int run(const volume_accept_loss_command& wanted, context& c) {
+  return answer(
+      c, [&](client& node) { return node.accept_loss(wanted.volume); },
+      [&](const volume_summary& v) {
+        c.io.out << fmt::format("{} is served again; what was lost reads as zeros\n", v.name.value);
+      });
+}
+
 } // namespace gnomon::actors::cli

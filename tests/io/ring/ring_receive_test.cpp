@@ -28,7 +28,7 @@ struct running_ring {
     ring_options options;
     options.receive_buffers = buffer_count;
     on = ring::create(options).value();
-    on->start({});
+    BOOST_REQUIRE(on->start({}));
   }
   // On the ring's thread, and waited for.
   template <class Task>

@@ -51,17 +51,49 @@ BOOST_AUTO_TEST_CASE(a_failed_sync_fails_all_who_wait_and_all_who_come_until_it_
   BOOST_TEST((syncs.arrive(a) == arrival::start_sync));
   BOOST_TEST((syncs.arrive(b) == arrival::joined)); // its data may be what the failed sync dropped
   const auto done = syncs.completed(ENOSPC);
-  BOOST_TEST((list(done.answer) == std::vector<parked*>{&a, &b}));
-  BOOST_TEST((a.os_errno == ENOSPC && b.os_errno == ENOSPC));
+  BOOST_TEST(done.answer == nullptr); // not before the failure's mark is decided
   BOOST_TEST(!done.start_another);
   BOOST_TEST(done.newly_failed);
   BOOST_TEST(syncs.failed());
+  sync_waiter meanwhile;
+  BOOST_TEST((syncs.arrive(meanwhile) == arrival::joined));
+  syncs.clear_failure(); // too early: nobody has been told yet
+  BOOST_TEST(syncs.failed());
+  auto answered = list(syncs.marked());
+  std::sort(answered.begin(), answered.end());
+  std::vector<parked*> expected{&a, &b, &meanwhile};
+  std::sort(expected.begin(), expected.end());
+  BOOST_TEST((answered == expected));
+  BOOST_TEST((a.os_errno == ENOSPC && b.os_errno == ENOSPC && meanwhile.os_errno == ENOSPC));
   BOOST_TEST((syncs.arrive(c) == arrival::failed));
   BOOST_TEST(c.os_errno == ENOSPC);
   syncs.clear_failure();
   BOOST_TEST((syncs.arrive(c) == arrival::start_sync));
   BOOST_TEST(!syncs.completed(0).newly_failed);
   BOOST_TEST(c.os_errno == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_sync_that_succeeds_after_a_failed_one_counts_for_nothing) {
+  sync_coalescer syncs;
+  sync_waiter a, b;
+  BOOST_TEST((syncs.arrive(a) == arrival::start_sync));
+  BOOST_TEST(syncs.fail(EIO)); // somebody else's sync of the file, while ours is in flight
+  BOOST_TEST(!syncs.fail(ENOSPC));
+  BOOST_TEST((syncs.arrive(b) == arrival::joined));
+  const auto done = syncs.completed(0);
+  BOOST_TEST(done.answer == nullptr);
+  BOOST_TEST(!done.newly_failed);
+  BOOST_TEST(!done.start_another);
+  BOOST_TEST(list(syncs.marked()).size() == 2u);
+  BOOST_TEST((a.os_errno == EIO && b.os_errno == EIO));
+
+  // The mark was decided before the sync in flight came back.
+  sync_coalescer late;
+  BOOST_TEST((late.arrive(a) == arrival::start_sync));
+  BOOST_TEST(late.fail(EIO));
+  BOOST_TEST(late.marked() == nullptr);
+  BOOST_TEST((list(late.completed(0).answer) == std::vector<parked*>{&a}));
+  BOOST_TEST(a.os_errno == EIO);
 }
 
 BOOST_AUTO_TEST_CASE(a_failure_of_an_earlier_life_refuses_flushes_from_the_start) {
@@ -129,10 +161,14 @@ BOOST_AUTO_TEST_CASE(a_flush_answered_with_success_is_durable) {
             writes[settled + 1].store(fails ? lost : durable);
           in_flight.fetch_sub(1);
           const auto result = syncs.completed(fails ? EIO : 0);
+          parked* told = nullptr;
+          if (result.newly_failed) {
+            told = syncs.marked();
+            reported.fetch_add(1);
+          }
           if (fails)
             lock.unlock();
-          if (result.newly_failed)
-            reported.fetch_add(1);
+          resume.resume_list(told);
           failures.fetch_add(fails ? 1 : 0);
           another = result.start_another;
           resume.resume_list(result.answer);

@@ -14,6 +14,8 @@ struct node_store {
   std::string path;
   node_name node{"alpha"};
   lost_catalogue on_lost = lost_catalogue::refuse;
+  std::string boot_id = "boot-1";
+  std::unique_ptr<boot_marks> marks; // outlives the node, as memory does
   catalogue_opening opening;
   std::unique_ptr<data_directory> directory;
   std::unique_ptr<environment> meta;
@@ -33,7 +35,8 @@ struct node_store {
       return tl::unexpected(m.error());
     meta = std::move(*m);
     auto c = catalogue::open({meta.get(), directory->volumes_path(), directory->trash_path(), node,
-                              std::chrono::hours(7 * 24), on_lost, &clock},
+                              std::chrono::hours(7 * 24), on_lost, &clock, boot_id,
+                              marks.get()},
                              &opening);
     if (!c)
       return tl::unexpected(c.error());

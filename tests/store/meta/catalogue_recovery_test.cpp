@@ -22,7 +22,7 @@ struct fixture {
 // Everything that outlives a lost LMDB: all but whether the volume was closed in order.
 std::vector<volume_record> without_clean(std::vector<volume_record> records) {
   for (auto& record : records)
-    record.clean = false, record.revision = 0;
+    record.clean = false, record.revision = 0, record.opened.reset(), record.doubt.reset();
   return records;
 }
 
@@ -164,7 +164,7 @@ BOOST_FIXTURE_TEST_CASE(random_changes_agree_with_a_model, fixture) {
     const volume_name name("v" + std::to_string(below(random, 12)));
     switch (below(random, 7)) {
     case 0: {
-      auto created = volumes().create(request(name.value, 512 * (1 + below(random, 100))));
+      auto created = volumes().create(request(name.value, 4096 * (1 + below(random, 100))));
       BOOST_REQUIRE(created.has_value() != name_taken(name));
       if (created)
         live[created->uuid] = *created;
@@ -184,7 +184,7 @@ BOOST_FIXTURE_TEST_CASE(random_changes_agree_with_a_model, fixture) {
       if (live.empty())
         break;
       auto& [uuid, record] = *any(live);
-      const byte_count size(512 * (1 + below(random, 200)));
+      const byte_count size(4096 * (1 + below(random, 200)));
       auto resized = volumes().resize(uuid, size);
       BOOST_REQUIRE(resized.has_value() == (size >= record.size));
       if (resized)
@@ -285,7 +285,7 @@ BOOST_AUTO_TEST_CASE(kill_9_leaves_whole_volumes_or_none) {
     acknowledged_ever = highest;
     const volume_files files(where / "data/volumes", where / "data/trash");
     for (const auto& record : store.volumes->list()) {
-      BOOST_REQUIRE(file_size(store.volumes->data_path(record)) == record.size.value);
+      BOOST_REQUIRE(file_size(store.volumes->data_path(record)) >= record.size.value); // longer: a growth cut short
       auto descriptor = files.read_descriptor(record.uuid);
       REQUIRE_OK(descriptor);
       BOOST_REQUIRE((*descriptor == record));

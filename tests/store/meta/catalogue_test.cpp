@@ -57,7 +57,7 @@ BOOST_FIXTURE_TEST_CASE(bad_requests_are_refused_and_change_nothing, fixture) {
   for (const auto& name : {std::string(), std::string("a/b"), std::string("a@b"), std::string("a b"),
                            std::string("a\n"), std::string(129, 'x')})
     CHECK_ERROR(volumes().create(request(name)), errc::invalid_argument);
-  for (const std::uint64_t size : {std::uint64_t{0}, std::uint64_t{1000}, volume_bytes_max + 512})
+  for (const std::uint64_t size : {std::uint64_t{0}, std::uint64_t{1000}, std::uint64_t{512}, volume_bytes_max + 4096})
     CHECK_ERROR(volumes().create(request("v", size)), errc::invalid_argument);
   auto wordy = request("v");
   wordy.description.assign(description_length_max + 1, 'd');
@@ -101,18 +101,17 @@ BOOST_FIXTURE_TEST_CASE(rename_resize_and_update_last, fixture) {
   BOOST_TEST(record->description == "new words");
   BOOST_TEST(record->read_only);
   BOOST_TEST(!record->shared);
-  BOOST_TEST(store.opening.resizes_completed == 0u);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_growth_that_was_cut_short_is_completed, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_growth_that_nobody_was_promised_does_not_take_effect_later, fixture) {
   const auto record = volumes().create(request("db")).value();
   store.close();
   std::filesystem::resize_file(where / "data/volumes" + ("/" + record.uuid.to_string() + "/data"), 3 << 20);
   REQUIRE_OK(store.open());
-  BOOST_TEST(store.opening.resizes_completed == 1u);
-  BOOST_TEST(volumes().find(record.uuid)->size.value == 3u << 20);
+  BOOST_TEST(store.opening.damaged.empty());
+  BOOST_TEST(volumes().find(record.uuid)->size.value == 1u << 20);
+  REQUIRE_OK(volumes().resize(record.uuid, byte_count(3 << 20)));
   REQUIRE_OK(store.reopen());
-  BOOST_TEST(store.opening.resizes_completed == 0u);
   BOOST_TEST(volumes().find(record.uuid)->size.value == 3u << 20);
 }
 
@@ -126,9 +125,19 @@ BOOST_FIXTURE_TEST_CASE(short_and_missing_files_are_reported_and_the_others_serv
   std::filesystem::create_directory(volumes_path() + "/stranger");
   REQUIRE_OK(store.open());
   BOOST_TEST(store.opening.volumes == 3u);
-  BOOST_TEST(store.opening.problems.size() == 3u);
+  BOOST_TEST(store.opening.problems.size() == 1u);
+  BOOST_TEST(store.opening.damaged.size() == 2u);
   BOOST_TEST(volumes().find(shortened.uuid)->size.value == 1u << 20); // the record is not bent to the damage
   BOOST_TEST(path_exists(volumes_path() + "/stranger"));
+  CHECK_ERROR(volumes().resize(shortened.uuid, byte_count(2 << 20)), errc::corrupt); // nor the file to the record
+  BOOST_TEST(file_size(volumes().data_path(shortened)) == 512u);
+  // An operator accepts that what was lost reads as zeros.
+  CHECK_ERROR(volumes().accept_loss(volumes().find(volume_name("fine"))->uuid), errc::invalid_argument);
+  REQUIRE_OK(volumes().accept_loss(shortened.uuid));
+  REQUIRE_OK(volumes().accept_loss(missing.uuid));
+  BOOST_TEST(file_size(volumes().data_path(shortened)) == 1u << 20);
+  REQUIRE_OK(store.reopen());
+  BOOST_TEST(store.opening.damaged.empty());
 }
 
 BOOST_FIXTURE_TEST_CASE(a_deleted_volume_frees_its_name_and_comes_back_under_another, fixture) {
@@ -193,7 +202,7 @@ BOOST_FIXTURE_TEST_CASE(external_files_are_adopted_verified_and_never_removed, f
   wanted.external_path = disk;
   auto taken = volumes().create(wanted);
   REQUIRE_OK(taken);
-  BOOST_TEST(taken->size.value == 1u << 20); // whole sectors
+  BOOST_TEST(taken->size.value == 1u << 20); // whole blocks
   BOOST_TEST(volumes().data_path(*taken) == disk);
   auto again = wanted;
   again.name = volume_name("ext2");
@@ -208,12 +217,14 @@ BOOST_FIXTURE_TEST_CASE(external_files_are_adopted_verified_and_never_removed, f
   again.external_path = "/dev/null";
   CHECK_ERROR(volumes().create(again), errc::unsupported);
   { std::ofstream file(where / "small.img"); }
-  std::filesystem::resize_file(where / "small.img", 4096);
+  std::filesystem::resize_file(where / "small.img", 8192);
   again.external_path = where / "small.img";
-  again.size = byte_count(8192);
+  again.size = byte_count(16384);
   CHECK_ERROR(volumes().create(again), errc::invalid_argument);
   again.size = byte_count(2048);
-  BOOST_TEST(volumes().create(again).value().size.value == 2048u);
+  CHECK_ERROR(volumes().create(again), errc::invalid_argument);
+  again.size = byte_count(4096);
+  BOOST_TEST(volumes().create(again).value().size.value == 4096u);
   REQUIRE_OK(volumes().resize(taken->uuid, byte_count(2 << 20)));
   BOOST_TEST(file_size(disk) == 2u << 20);
   REQUIRE_OK(store.reopen());
@@ -261,6 +272,8 @@ BOOST_AUTO_TEST_CASE(a_full_disk_gives_no_space_and_changes_nothing) {
   CHECK_ERROR(store.volumes->create(request("one")), errc::no_space);
   BOOST_TEST(store.volumes->list().size() == 1u);
   BOOST_TEST(entries_in(disk / "data/volumes") == 1u);
+  CHECK_ERROR(store.volumes->resize(kept.uuid, byte_count(2ull << 40)), errc::no_space);
+  BOOST_TEST(file_size(store.volumes->data_path(kept)) == 1ull << 40); // refused: nothing has changed
   disk.free_again();
   REQUIRE_OK(store.volumes->create(request("one")));
   REQUIRE_OK(store.reopen());
