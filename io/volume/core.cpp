@@ -43,7 +43,7 @@ volume_core::volume_core(volume_spec spec, block_file file, data_plane& plane)
       route_(plane.epochs), syncs_(spec.writes_failed), meter_(plane.ring_count()),
       admitted_per_ring_max_(admitted_max / plane.ring_count()),
       observations_(plane.ring_count(), default_chunk_bytes(spec.size), &plane.observations_spilled),
-      writes_failed_(spec.writes_failed), spec_(std::move(spec)) {
+      writes_failed_(spec.writes_failed), disk_(plane.disks.of(file_.device_number())), spec_(std::move(spec)) {
   if (file_.is_direct() && !spec_.read_only) {
     granule_gate::options o;
     o.unit = byte_count{block_bytes};
@@ -62,13 +62,6 @@ volume_core::volume_core(volume_spec spec, block_file file, data_plane& plane)
 }
 
 volume_core::~volume_core() = default;
-
-void volume_core::note_inline_write(boot_time finished, nanoseconds took) noexcept {
-  if (took < stall) [[likely]]
-    return;
-  const nanoseconds pause = std::min(took * 20, inline_pause_max);
-  inline_again_at_.store((finished.time_since_epoch() + pause).count(), std::memory_order_relaxed);
-}
 
 void volume_core::request_sync(sync_waiter& waiter, ring& on) {
   awaiting_sync_.fetch_add(1, std::memory_order_relaxed);
