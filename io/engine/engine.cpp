@@ -79,7 +79,27 @@ result<void> node_engine::start_rings(std::uint32_t ring_count) {
     if (auto started = plane_.rings[i]->start(std::move(h)); !started)
       return started;
   }
+  watch_rings();
   return {};
+}
+
+// A ring that waits for a disk in spite of all care keeps the others from that disk, and leaves a line in the log.
+void node_engine::watch_rings() {
+  std::vector<ring*> all;
+  for (const auto& one : plane_.rings)
+    all.push_back(one.get());
+  watch_ = std::make_unique<ring_watch>(
+      std::move(all), [logged = std::vector<std::int64_t>(plane_.rings.size())](ring& one, nanoseconds stayed) mutable {
+        if (auto* disk = static_cast<inline_pace*>(one.working_on()))
+          disk->suspend(boot_clock::now());
+        constexpr nanoseconds worth_a_line = std::chrono::seconds{1};
+        const std::int64_t began = one.stats().turn_began_ns.load(std::memory_order_relaxed);
+        if (stayed < worth_a_line || std::exchange(logged[one.index()], began) == began)
+          return;
+        log::warning("ring {} has been busy with one step for {} ms, probably because a disk does not answer; the "
+                     "clients it serves wait",
+                     one.index(), std::chrono::duration_cast<std::chrono::milliseconds>(stayed).count());
+      });
 }
 
 std::vector<ring_status> node_engine::rings() const {
@@ -170,6 +190,7 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
       one->request_stop();
     return stop_result_;
   }
+  watch_.reset();
   for (auto& one : plane_.rings)
     one->request_stop();
   for (auto& one : plane_.rings)

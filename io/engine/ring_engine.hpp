@@ -17,6 +17,7 @@
 #include "io/nbd/listener.hpp"
 #include "io/nbd/service.hpp"
 #include "io/nbd/stdio_bridge.hpp"
+#include "io/ring/ring_watch.hpp"
 #include "io/volume/core.hpp"
 #include "io/volume/data_plane.hpp"
 
@@ -88,6 +89,7 @@ private:
   result<void> close_core(const std::shared_ptr<volume_core>& core);
   result<void> drain(const std::shared_ptr<volume_core>& core, boot_time until);
   void wait_for_quiescence();
+  void watch_rings();
   void accepted(new_client client);
   nbd_service& least_busy();
 
@@ -95,6 +97,7 @@ private:
   data_plane plane_;
   volume_registry registry_;
   std::vector<std::unique_ptr<nbd_service>> services_; // [ring index]
+  std::unique_ptr<ring_watch> watch_;
   std::mutex listeners_mutex_;
   std::vector<std::unique_ptr<listener>> listeners_;
   std::atomic<std::uint64_t> next_connection_{1};

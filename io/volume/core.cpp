@@ -54,7 +54,7 @@ volume_core::volume_core(volume_spec spec, block_file file, data_plane& plane)
       admitted_per_ring_max_(admitted_max / plane.ring_count()),
       observations_(plane.ring_count(), default_chunk_bytes(spec.size), &plane.observations_spilled),
       condition_(spec.writes_failed ? core_condition::changes_refused : core_condition::sound),
-      spec_(std::move(spec)) {
+      disk_(plane.disks.of(file_.device_number())), spec_(std::move(spec)) {
   if (file_.is_direct() && !spec_.read_only) {
     granule_gate::options o;
     o.unit = byte_count{block_bytes};
@@ -73,13 +73,6 @@ volume_core::volume_core(volume_spec spec, block_file file, data_plane& plane)
 }
 
 volume_core::~volume_core() = default;
-
-void volume_core::note_inline_write(boot_time finished, nanoseconds took) noexcept {
-  if (took < stall) [[likely]]
-    return;
-  const nanoseconds pause = std::min(took * 20, inline_pause_max);
-  inline_again_at_.store((finished.time_since_epoch() + pause).count(), std::memory_order_relaxed);
-}
 
 void volume_core::note_error(int os_errno) {
   if (os_errno == EFBIG && !size_limit_told_.exchange(true))

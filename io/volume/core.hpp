@@ -17,6 +17,7 @@
 #include "io/fault/fault_plan.hpp"
 #include "io/granule/generation.hpp"
 #include "io/granule/granule_gate.hpp"
+#include "io/granule/write_marks.hpp"
 #include "io/measure/counters.hpp"
 #include "io/measure/observation.hpp"
 #include "io/measure/recorder.hpp"
@@ -25,6 +26,7 @@
 #include "io/volume/block_file.hpp"
 #include "io/volume/data_plane.hpp"
 #include "io/volume/duties.hpp"
+#include "io/volume/inline_pace.hpp"
 #include "io/volume/sync_coalescer.hpp"
 
 namespace gnomon::io {
@@ -74,13 +76,10 @@ public:
   bool admits(ring_index here) const noexcept { return meter_.in_flight(here) < admitted_per_ring_max_; }
   core_condition condition() const noexcept { return condition_.load(std::memory_order_acquire); }
 
-  // Whether a buffered write may be made by the ring itself now. After one that stalled (the disk does not keep up)
-  // the next ones go to kernel workers for a while, so that a slow disk holds back its own volume only.
-  bool may_write_inline(boot_time now) const noexcept {
-    return file_.prefers_inline_writes() &&
-           now.time_since_epoch().count() >= inline_again_at_.load(std::memory_order_relaxed);
-  }
-  void note_inline_write(boot_time finished, nanoseconds took) noexcept;
+  // Whether a buffered write may be made by the ring itself now.
+  bool may_write_inline() const noexcept { return file_.prefers_inline_writes() && disk_.allowed(); }
+  inline_pace& disk() noexcept { return disk_; } // shared with the other volumes on it
+  write_marks& marks() noexcept { return marks_; }
 
   // A request failed in the device. Told once where an operator has to do something that the errno does not say.
   void note_error(int os_errno);
@@ -121,9 +120,6 @@ public:
   void refuse_attach(std::optional<std::optional<instance_id>> who);
 
 private:
-  static constexpr nanoseconds stall = std::chrono::milliseconds{5};
-  static constexpr nanoseconds inline_pause_max = std::chrono::seconds{2};
-
   volume_core(volume_spec spec, block_file file, data_plane& plane);
   void submit_sync(ring& on);
   void sync_done(ring& on, int result);
@@ -159,7 +155,8 @@ private:
   mutable std::mutex mark_mutex_;
   std::condition_variable mark_decided_;
   bool failure_recorded_ = true; // or there is none
-  std::atomic<std::int64_t> inline_again_at_{0}; // ns of CLOCK_BOOTTIME
+  inline_pace& disk_;
+  write_marks marks_;
 
   mutable std::mutex attach_mutex_;
   std::map<instance_id, std::uint32_t> writers_;
