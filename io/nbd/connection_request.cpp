@@ -89,6 +89,8 @@ nbd_connection::parsed nbd_connection::begin_request(const nbd::request& r) {
   io.finish = io_finished;
   io.owner = &request;
   io.started = on.now();
+  io.session = attached_.session;
+  io.fill = attached_.fill;
   in_flight_bytes_ += request.counted_bytes;
   ++in_flight_;
   if (r.type != nbd::command::write) {
