@@ -24,6 +24,9 @@ result<void> cluster::open() {
   if (!secret)
     return tl::unexpected(secret.error());
   prove_ = session::prover(std::move(*secret));
+  registry_.data_login = [this](const session::session_id& id, const session::proof& proven) {
+    return ready_.load(std::memory_order_acquire) ? streams_->home().check_data_login(id, proven) : std::nullopt;
+  };
   auto record = lease_record::open(options_.data_dir + "/leases", options_.settings.lease);
   if (!record)
     return tl::unexpected(record.error());
@@ -60,9 +63,7 @@ result<endpoint> cluster::listen(const std::string& data_address) {
   for (const auto& volume : record_->left_behind())
     streams_->home().recovered(volume, record_->longest_left_behind(), now);
   recovery_over_ = now + session::with_margin(record_->longest_left_behind());
-  registry_.data_login = [this](const session::session_id& id, const session::proof& proven) {
-    return streams_->home().check_data_login(id, proven);
-  };
+  ready_.store(true, std::memory_order_release);
   streams_->start();
   return bound;
 }
@@ -162,7 +163,8 @@ void cluster::session_opened(const node_name& home, const session::open_session&
 void cluster::session_over(const node_name& home) { tell_lanes(home, {}); }
 
 void cluster::volume_told(const node_name& home, const session::told_volume& volume) {
-  plane_.blocking.submit([this, home, volume] { open_remote(home, volume); });
+  if (!plane_.blocking.submit([this, home, volume] { open_remote(home, volume); }))
+    log::warning("volume {} of node {} is not served here: too many changes are waiting", volume.name.value, home.value);
 }
 
 void cluster::volume_gone(const node_name&, const volume_uuid&) {} // its requests are answered with an error in time

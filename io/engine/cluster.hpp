@@ -79,6 +79,7 @@ private:
   std::map<volume_uuid, std::weak_ptr<home_volume>> homes_;
   std::vector<std::unique_ptr<shadow_filler>> stopping_;
   bool stopped_ = false;
+  std::atomic<bool> ready_{false}; // streams_ is there
 };
 
 } // namespace gnomon::io

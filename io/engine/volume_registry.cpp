@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/log.hpp"
 #include "config/names.hpp"
 #include "io/redirect/data_export.hpp"
 
@@ -16,8 +17,10 @@ result<void> volume_registry::add(std::shared_ptr<volume_core> core) {
   std::unique_lock lock{mutex_};
   if (by_uuid_.contains(spec.uuid))
     return fail(errc::already_exists, "volume " + spec.uuid.to_string() + " is open");
-  if (by_name_.contains(spec.name) || remote_.contains(spec.name))
+  if (by_name_.contains(spec.name))
     return fail(errc::already_exists, "volume name " + spec.name.value + " is taken");
+  if (remote_.erase(spec.name) != 0)
+    log::error("volume {} of another node is no longer served here: a volume of this node has its name", spec.name.value);
   by_name_.emplace(spec.name, core);
   by_uuid_.emplace(spec.uuid, std::move(core));
   return {};
@@ -45,7 +48,8 @@ result<attachment> volume_registry::open_for_gateway(std::string_view export_nam
   const auto wanted = parse_data_export(export_name);
   const auto node = wanted && data_login ? data_login(wanted->session, wanted->proven) : std::nullopt;
   if (!node)
-    return fail(errc::permission_denied, "this listener is for gateways with an open session");
+    return fail(wanted ? errc::shutting_down : errc::permission_denied,
+                "this listener is for gateways with an open session"); // a session that has ended gets another one
   attachment opened;
   opened.core = find(wanted->volume);
   if (!opened.core)

@@ -1,6 +1,7 @@
 // The connections of a gateway to a volume's home.
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "config/log.hpp"
 #include "config/text.hpp"
@@ -10,6 +11,7 @@
 namespace gnomon::io {
 
 namespace {
+constexpr std::chrono::milliseconds reopen_pause{200};
 constexpr std::chrono::seconds unused_max{10}; // a connection for changes is a claim at the home
 }
 
@@ -62,7 +64,7 @@ void remote_lane::send_waiting() {
 }
 
 void remote_lane::ensure_open() {
-  if (client_ || shut_)
+  if (client_ || shut_ || boot_clock::now() < next_open_)
     return;
   const auto session = volume_.options().streams->current(volume_.options().home);
   if (session.id.value == 0 || session.id == dead_)
@@ -81,14 +83,19 @@ void remote_lane::ensure_open() {
   client_->open();
 }
 
-void remote_lane::opened(nbd_client&) { send_waiting(); }
+void remote_lane::opened(nbd_client&) {
+  complained_ = false;
+  send_waiting();
+}
 void remote_lane::room(nbd_client&) { send_waiting(); }
 
 void remote_lane::ended(nbd_client&, const result<void>& why) {
   if (!why && !shut_) {
-    log::warning("volume {} at node {}: {}", volume_.options().volume.to_string(), volume_.options().home.value,
+    next_open_ = boot_clock::now() + reopen_pause;
+    if (!std::exchange(complained_, true))
+      log::warning("volume {} at node {}: {}", volume_.options().volume.to_string(), volume_.options().home.value,
                  to_string(why.error().code)); // its text has the login in it
-    if (why.error().code == errc::permission_denied || why.error().code == errc::not_found)
+    if (why.error().code == errc::permission_denied) // another holds the claim; the rest may pass
       give_up(EPERM, true);
   }
   client_.reset();
@@ -105,9 +112,11 @@ void remote_lane::answered(nbd_client_request& r, ring&) {
     self.waiting_.push_front(&e); // asked again, in the next session or connection
     return self.arm();
   }
-  if (r.lost && self.kind_ == lane_kind::changes && self.session_.value != 0) {
+  if (r.lost && self.kind_ == lane_kind::changes && !self.shut_) {
     self.dead_ = self.session_;
     self.volume_.options().streams->end_session(self.volume_.options().home, self.session_);
+    self.lost_.push_back(&e);
+    return self.arm();
   }
   self.volume_.finished(e);
 }
@@ -115,12 +124,30 @@ void remote_lane::answered(nbd_client_request& r, ring&) {
 void remote_lane::session_changed() {
   if (client_ && session_ != volume_.options().streams->current(volume_.options().home).id)
     client_->drop();
+  answer_lost(false);
   if (!waiting_.empty())
     ensure_open();
 }
 
+void remote_lane::answer_lost(bool all) {
+  if (lost_.empty())
+    return;
+  const auto now = boot_clock::now();
+  const auto current = volume_.options().streams->current(volume_.options().home).id;
+  all |= current.value != 0 && current != dead_;
+  std::vector<remote_errand*> over;
+  std::erase_if(lost_, [&](remote_errand* e) {
+    const bool ends = all || now - e->since > volume_.options().patience;
+    if (ends)
+      over.push_back(e);
+    return ends;
+  });
+  for (remote_errand* e : over)
+    volume_.finished(*e);
+}
+
 void remote_lane::arm() {
-  if (timer_armed_ || (waiting_.empty() && !client_)) {
+  if (timer_armed_ || (waiting_.empty() && lost_.empty() && !client_)) {
     if (!timer_armed_)
       idle_.store(true, std::memory_order_release);
     return;
@@ -132,6 +159,7 @@ void remote_lane::arm() {
 void remote_lane::ticked() {
   const auto now = boot_clock::now();
   give_up(kind_ == lane_kind::changes ? EIO : ETIMEDOUT, false);
+  answer_lost(false);
   if (!waiting_.empty())
     ensure_open();
   if (client_ && client_->ready() && waiting_.empty() && client_->in_flight() == 0 && now - used_ > unused_max)
@@ -155,6 +183,7 @@ void remote_lane::give_up(int error, bool all) {
 void remote_lane::shut() {
   shut_ = true;
   give_up(ESHUTDOWN, true);
+  answer_lost(true);
   if (client_)
     client_->drop();
   arm();

@@ -91,6 +91,7 @@ private:
   void arm();
   void ticked();
   void give_up(int error, bool all);
+  void answer_lost(bool all);
   static void answered(nbd_client_request& r, ring& on);
 
   remote_volume& volume_;
@@ -99,10 +100,12 @@ private:
   std::unique_ptr<nbd_client> client_;
   session::session_id session_, dead_;
   std::deque<remote_errand*> waiting_;
+  std::vector<remote_errand*> lost_; // changes; answered when a later session is open: the home has dropped them then
   timer_completion timer_;
   __kernel_timespec span_{0, 50'000'000};
   bool timer_armed_ = false, shut_ = false;
-  boot_time used_{};
+  boot_time used_{}, next_open_{};
+  bool complained_ = false;
   std::atomic<bool> idle_{true};
 };
 

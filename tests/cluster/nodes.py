@@ -1,8 +1,11 @@
 """Nodes of a cluster for the cluster tests: each homes volumes of its own and is a gateway of all others'."""
 import json
+import multiprocessing
 import os
+import signal
 import socket
 import sys
+import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../process"))
 import node  # noqa: E402
@@ -61,3 +64,35 @@ def shadow(one, volume):
 
 def wait_for_volume(one, volume):
     return node.wait_until(lambda: shadow(one, volume), 30, f"{volume} is known at {one.config['node']}")
+
+
+def _run_child(function, arguments):
+    code = 1
+    try:
+        function(*arguments)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    os._exit(code) # nothing of the parent's is cleaned up here
+
+
+def child(function, *arguments):
+    """Runs a client in a process of its own: the nbd module holds Python's lock while it waits."""
+    process = multiprocessing.get_context("fork").Process(target=_run_child, args=(function, arguments), daemon=True)
+    process.start()
+    return process
+
+
+def pause(one):
+    """SIGSTOP; returns once every thread of it stands still."""
+    one.process.send_signal(signal.SIGSTOP)
+
+    def stands_still():
+        folder = f"/proc/{one.process.pid}/task"
+        states = [open(f"{folder}/{task}/stat").read().rsplit(")", 1)[1].split()[0] for task in os.listdir(folder)]
+        return all(state == "T" for state in states)
+    node.wait_until(stands_still, 30, f"{one.config['node']} stands still", every=0.002)
+
+
+def resume(one):
+    one.process.send_signal(signal.SIGCONT)
