@@ -7,6 +7,7 @@
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 
+#include "actors/cluster/cluster.hpp"
 #include "actors/endpoints/admin_http.hpp"
 #include "actors/endpoints/client.hpp"
 #include "actors/endpoints/control.hpp"
@@ -213,11 +214,23 @@ result<void> node::start_engine() {
       done(tl::unexpected(marked.error()));
     });
   };
+  if (!wanted->cluster.secret_file.empty())
+    options.cluster = io::cluster_options{wanted->node, wanted->cluster, p.directory->path(), wanted->stage};
+  else if (wanted->cluster.listen || !wanted->cluster.peers.empty())
+    log::warning("the section cluster has no secret_file: this node is in no cluster");
   auto engine = p.options.make_engine(std::move(options));
   if (!engine)
     return tl::unexpected(engine.error());
   p.engine = std::move(*engine);
   p.context.engine = p.engine.get();
+  const auto bound = p.engine->listen_cluster(); // before a volume is opened: a lease on it may be out
+  if (!bound)
+    return tl::unexpected(bound.error());
+  auto facts = *p.context.facts();
+  for (const auto& one : {bound->sessions, bound->data})
+    if (one)
+      facts.cluster.push_back(one->to_string());
+  p.context.set_facts(std::move(facts));
   return {};
 }
 
@@ -255,6 +268,7 @@ result<void> node::start_actors() {
   add(instances_name, root_name, [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, instances_name); });
   add(roster_name, root_name, [context](caf::actor_system& s) { return spawn_roster(s, context); });
   add(importer_name, root_name, [context](caf::actor_system& s) { return spawn_importer(s, context); });
+  add(cluster_name, root_name, [context](caf::actor_system& s) { return spawn_cluster(s, context); });
   add(control_name, root_name, [context](caf::actor_system& s) { return spawn_control(s, context); });
   context->inbox.on_event([tree] {
     if (const auto events = tree->find_as<event_actor>(events_name))

@@ -97,6 +97,12 @@ private:
     const auto& cluster = value_.cluster;
     if (!cluster.peers.empty() && !cluster.listen && sound("/cluster/listen"))
       problems_.add("/cluster/listen", "an endpoint, since there are peers", "nothing");
+    const auto loopback = [](const endpoint& where) { return where.host == "::1" || where.host.starts_with("127."); };
+    for (const auto& [pointer, where] : {std::pair{"/cluster/listen", &cluster.listen},
+                                         std::pair{"/cluster/data_listen", &cluster.data_listen}})
+      if (!cluster.secret_file.empty() && cluster.tls != cluster_tls::none && *where && !loopback(**where))
+        problems_.add(pointer, "an address of this machine's loopback, or \"tls\": \"none\" beside it",
+                      quote((*where)->to_string()));
     std::unordered_map<std::string, std::size_t> first;
     for (std::size_t i = 0; i < cluster.peers.size(); ++i) {
       const auto& peer = cluster.peers[i];

@@ -133,7 +133,10 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
       l->close();
   }
   const auto until = std::chrono::steady_clock::now() + grace;
-  for (const auto& core : registry_.all()) {
+  auto served = registry_.all();
+  for (auto& core : registry_.remotes())
+    served.push_back(std::move(core));
+  for (const auto& core : served) {
     std::lock_guard control{core->control};
     core->publish([](route& r) { r.closing = true; });
     core->granules().begin_close();
@@ -150,8 +153,12 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
     while (open() && std::chrono::steady_clock::now() < last)
       std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }
-  plane_.blocking.stop();
   bool abandoned = open();
+  if (cluster_ && !cluster_->stop(boot_clock::now() + std::chrono::seconds{5})) {
+    log::error("requests to other nodes do not end");
+    abandoned = true;
+  }
+  plane_.blocking.stop();
   abandoned |= !plane_.seeking.stop(std::max(until, std::chrono::steady_clock::now() + std::chrono::seconds{1}));
   for (const auto& core : registry_.all()) {
     const auto left = std::max<std::chrono::nanoseconds>(until - std::chrono::steady_clock::now(), std::chrono::seconds{1});

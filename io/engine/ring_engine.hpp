@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "io/engine/cluster.hpp"
 #include "io/engine/engine.hpp"
 #include "io/engine/volume_registry.hpp"
 #include "io/nbd/listener.hpp"
@@ -72,6 +73,11 @@ public:
   result<void> listen_fd(int fd) override;
   result<void> serve_fd(int in_fd, int out_fd, volume_name volume, std::function<void()> closed) override;
 
+  result<cluster_endpoints> listen_cluster() override;
+  cluster_report nodes() const override { return cluster_ ? cluster_->report() : cluster_report{}; }
+  result<void> create_shadow(const volume_name& volume) override;
+  result<void> drop_shadow(const volume_name& volume) override;
+
   result<void> start_recording(volume_uuid volume, record_sink sink) override;
   result<void> stop_recording(volume_uuid volume) override;
   void collect_observations(std::function<void(std::vector<observation>)> done) override;
@@ -98,6 +104,7 @@ private:
   volume_registry registry_;
   std::vector<std::unique_ptr<nbd_service>> services_; // [ring index]
   std::unique_ptr<ring_watch> watch_;
+  std::unique_ptr<cluster> cluster_;
   std::mutex listeners_mutex_;
   std::vector<std::unique_ptr<listener>> listeners_;
   std::atomic<std::uint64_t> next_connection_{1};

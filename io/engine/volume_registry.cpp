@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "config/log.hpp"
 #include "config/names.hpp"
+#include "io/redirect/data_export.hpp"
 
 namespace gnomon::io {
 
@@ -17,9 +19,51 @@ result<void> volume_registry::add(std::shared_ptr<volume_core> core) {
     return fail(errc::already_exists, "volume " + spec.uuid.to_string() + " is open");
   if (by_name_.contains(spec.name))
     return fail(errc::already_exists, "volume name " + spec.name.value + " is taken");
+  if (remote_.erase(spec.name) != 0)
+    log::error("volume {} of another node is no longer served here: a volume of this node has its name", spec.name.value);
   by_name_.emplace(spec.name, core);
   by_uuid_.emplace(spec.uuid, std::move(core));
   return {};
+}
+
+result<void> volume_registry::add_remote(std::shared_ptr<volume_core> core) {
+  const volume_name name = core->spec().name;
+  std::unique_lock lock{mutex_};
+  if (by_name_.contains(name) || remote_.contains(name))
+    return fail(errc::already_exists, "volume name " + name.value + " is taken");
+  remote_.emplace(name, std::move(core));
+  return {};
+}
+
+std::vector<std::shared_ptr<volume_core>> volume_registry::remotes() const {
+  std::shared_lock lock{mutex_};
+  std::vector<std::shared_ptr<volume_core>> cores;
+  for (const auto& [name, core] : remote_)
+    cores.push_back(core);
+  return cores;
+}
+
+// A gateway logs in by a name that only its session can tell. It claims a volume under its node's name.
+result<attachment> volume_registry::open_for_gateway(std::string_view export_name, bool attach) {
+  const auto wanted = parse_data_export(export_name);
+  const auto node = wanted && data_login ? data_login(wanted->session, wanted->proven) : std::nullopt;
+  if (!node)
+    return fail(wanted ? errc::shutting_down : errc::permission_denied,
+                "this listener is for gateways with an open session"); // a session that has ended gets another one
+  attachment opened;
+  opened.core = find(wanted->volume);
+  if (!opened.core)
+    return fail(errc::not_found, "no such volume");
+  opened.instance = instance_id{"node:" + node->value};
+  opened.session = wanted->session.value;
+  opened.fill = wanted->use == data_use::fills;
+  opened.writing = wanted->use == data_use::changes && !opened.core->spec().read_only;
+  if (!attach)
+    return opened;
+  if (auto claimed = opened.core->attach(opened.instance, opened.writing); !claimed)
+    return tl::unexpected(claimed.error());
+  opened.slot = slot_of(opened.instance);
+  return opened;
 }
 
 std::shared_ptr<volume_core> volume_registry::find(volume_uuid id) const {
@@ -91,11 +135,15 @@ result<instance_id> volume_registry::authorise(const volume_name& volume, const 
   return *named;
 }
 
-std::vector<export_access::listing> volume_registry::list(const instance_id&) const {
+std::vector<export_access::listing> volume_registry::list(const instance_id& anonymous) const {
   std::vector<listing> found;
+  if (anonymous.value == data_listener_instance)
+    return found;
   std::shared_lock lock{mutex_};
   found.reserve(by_name_.size());
   for (const auto& [name, core] : by_name_)
+    found.push_back({name.value, core->spec().description});
+  for (const auto& [name, core] : remote_)
     found.push_back({name.value, core->spec().description});
   return found;
 }
@@ -103,6 +151,8 @@ std::vector<export_access::listing> volume_registry::list(const instance_id&) co
 result<attachment> volume_registry::open(std::string_view export_name, const instance_id& anonymous, bool attach) {
   if (stopping())
     return fail(errc::shutting_down, "this node is shutting down");
+  if (anonymous.value == data_listener_instance)
+    return open_for_gateway(export_name, attach);
   const auto name = parse_export_name(export_name);
   if (!name)
     return fail(errc::not_found, "no such export");
@@ -111,9 +161,12 @@ result<attachment> volume_registry::open(std::string_view export_name, const ins
   attachment opened;
   {
     std::shared_lock lock{mutex_};
-    const auto found = by_name_.find(name->volume);
-    if (found == by_name_.end())
-      return fail(errc::not_found, "no such export");
+    auto found = by_name_.find(name->volume);
+    if (found == by_name_.end()) {
+      found = remote_.find(name->volume);
+      if (found == remote_.end())
+        return fail(errc::not_found, "no such export");
+    }
     auto who = authorise(name->volume, name->instance, anonymous);
     if (!who) {
       if (attach && on_event)

@@ -100,6 +100,8 @@ nbd_connection::parsed nbd_connection::begin_request(const nbd::request& r) {
   io.finish = io_finished;
   io.owner = &request;
   io.started = on.now();
+  io.session = attached_.session;
+  io.fill = attached_.fill;
   add_bytes(request, wanted);
   ++in_flight_;
   if (r.type != nbd::command::write) {

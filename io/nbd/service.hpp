@@ -27,6 +27,8 @@ struct attachment {
   instance_id instance;
   instance_slot slot;
   bool writing = false;
+  std::uint64_t session = 0; // a gateway's data connection: of this session
+  bool fill = false;         // it reads for that gateway's shadow
 };
 
 // What a connection asks of the engine while it logs in. Any thread, short locks only.

@@ -224,7 +224,7 @@ void leave_marks(volume_request& r) {
 
 bool takes_payload_at_once(const volume_core& core, std::uint64_t offset, std::uint64_t length,
                            const ring& on) noexcept {
-  return volume_steps::may_write_inline(core, length, on) &&
+  return core.before() == nullptr && volume_steps::may_write_inline(core, length, on) &&
          volume_steps::partial_pages_cached(core, offset, length);
 }
 

@@ -336,6 +336,12 @@ std::uint32_t memory_skew(const volume_core& core, std::uint64_t offset) noexcep
 }
 
 void start(volume_request& request, ring& on) {
+  if (interposer* const before = request.core->before()) [[unlikely]]
+    return before->start(request, on);
+  start_on_file(request, on);
+}
+
+void start_on_file(volume_request& request, ring& on) {
   request.on = &on;
   request.error = 0;
   request.counted = request.gated = request.granules_held = request.has_duties = request.recorded = false;

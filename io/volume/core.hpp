@@ -27,6 +27,7 @@
 #include "io/volume/data_plane.hpp"
 #include "io/volume/duties.hpp"
 #include "io/volume/inline_pace.hpp"
+#include "io/volume/interposer.hpp"
 #include "io/volume/sync_coalescer.hpp"
 
 namespace gnomon::io {
@@ -69,6 +70,9 @@ public:
   fault_plan* faults() noexcept { return faults_.get(); }
   bool has_faults() const noexcept { return faults_ != nullptr; }
   data_plane& plane() noexcept { return plane_; }
+  interposer* before() const noexcept { return before_.get(); }
+  // Once, before the first request.
+  void set_before(std::shared_ptr<interposer> before) { before_ = std::move(before); }
   const std::shared_ptr<lane_pool::lane>& seek_lane() const noexcept { return seek_lane_; }
   const volume_uuid& uuid() const noexcept { return uuid_; }
   // Whether another request may be started on this ring now; if not, later: its client's socket is not read until one
@@ -135,6 +139,7 @@ private:
   const volume_uuid uuid_;
   const bool opened_read_only_;
   block_file file_;
+  std::shared_ptr<interposer> before_;
   generation_gate generations_;
   std::unique_ptr<granule_gate> block_gate_;
   std::unique_ptr<granule_state> granules_;

@@ -51,6 +51,8 @@ struct volume_request : completion {
   finish_function finish = nullptr;
   void* owner = nullptr; // the caller's, for `finish`
   boot_time started{};   // when it was parsed
+  std::uint64_t session = 0; // of the gateway whose data connection it came through; 0: this node's own client
+  bool fill = false;         // read: for a shadow of that gateway
 
   // --- the answer
   int error = 0;               // errno, 0 = done

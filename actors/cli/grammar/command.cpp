@@ -18,11 +18,14 @@ namespace gnomon::actors::cli {
 namespace {
 constexpr std::string_view verbs[] = {"check",    "status",  "volume", "instance", "heat",   "forecast",
                                       "event",    "top",     "actors", "ask",      "record", "replay",
-                                      "simulate", "history", "shell",  "help",     "quit"};
+                                      "simulate", "history", "node",   "shadow",   "shell",
+                                      "help",     "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
                                              "undelete", "purge", "rename", "describe", "read-only",
                                              "who",      "fence", "clear",  "accept-loss"};
 constexpr std::string_view instance_verbs[] = {"ls", "show", "set"};
+constexpr std::string_view node_verbs[] = {"ls"};
+constexpr std::string_view shadow_verbs[] = {"create", "ls", "drop"};
 constexpr std::string_view event_verbs[] = {"add", "ls", "rm"};
 constexpr std::string_view history_verbs[] = {"import"};
 
@@ -108,6 +111,7 @@ struct grammar {
     add_forecast();
     add_instance_verbs(app.add_subcommand("instance", "compute instances: what they are, do and will do"));
     add_heat();
+    add_cluster_verbs();
     add_record();
     add_replay();
     add_history(app, history_import_, [this] { out.what = history_import_; });
@@ -196,6 +200,22 @@ struct grammar {
                clear_.volume);
     add_volume(verb(volume, "accept-loss", "let the lost end of a damaged volume's file read as zeros", accept_loss_),
                accept_loss_.volume);
+  }
+
+  void add_cluster_verbs() {
+    auto* node = app.add_subcommand("node", "the other nodes of the cluster");
+    node->require_subcommand(1);
+    verb<node_ls_command>(node, "ls", "peers, sessions and gateways");
+    auto* shadow = app.add_subcommand("shadow", "copies of other nodes' volumes on this node, kept current");
+    shadow->require_subcommand(1);
+    verb<shadow_ls_command>(shadow, "ls", "volumes of other nodes served here, their shadows and who answered reads");
+    auto* create = verb(shadow, "create", "make a shadow on the node that is asked", shadow_create_);
+    create->add_option("VOLUME", shadow_create_.volume, "its name")->required()->type_name("");
+    create->add_option("--node", shadow_create_.node, "the node that is asked")->required()->type_name("NODE");
+    create->add_flag("--wait", shadow_create_.wait, "until all of it has been copied once");
+    auto* drop = verb(shadow, "drop", "drop it", shadow_drop_);
+    drop->add_option("VOLUME", shadow_drop_.volume, "its name")->required()->type_name("");
+    drop->add_option("--node", shadow_drop_.node, "the node that is asked")->required()->type_name("NODE");
   }
 
   void add_ask() {
@@ -346,6 +366,8 @@ private:
   volume_rename_command rename_;
   volume_describe_command describe_;
   volume_access_command access_;
+  shadow_create_command shadow_create_;
+  shadow_drop_command shadow_drop_;
   volume_who_command who_;
   volume_fence_command fence_;
   volume_clear_command clear_;
@@ -464,6 +486,10 @@ std::span<const std::string_view> words_after(std::string_view verb) {
     return event_verbs;
   if (verb == "history")
     return history_verbs;
+  if (verb == "node")
+    return node_verbs;
+  if (verb == "shadow")
+    return shadow_verbs;
   return {};
 }
 

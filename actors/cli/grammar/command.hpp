@@ -122,6 +122,16 @@ struct instance_set_command {
   instance_change change;
 };
 
+struct node_ls_command {};
+struct shadow_ls_command {};
+struct shadow_create_command {
+  std::string volume, node;
+  bool wait = false;
+};
+struct shadow_drop_command {
+  std::string volume, node;
+};
+
 struct record_command {
   volume_ref volume;
   std::string output;
@@ -181,8 +191,9 @@ using command =
                  volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
                  volume_delete_command, volume_undelete_command, volume_purge_command, volume_rename_command,
                  volume_describe_command, volume_access_command, volume_who_command, volume_fence_command,
-                 volume_clear_command, volume_accept_loss_command, event_add_command, event_ls_command, event_rm_command, forecast_command,
-                 heat_command, instance_ls_command, instance_show_command, instance_set_command, record_command,
+                 volume_clear_command, volume_accept_loss_command, event_add_command, event_ls_command, event_rm_command,
+                 forecast_command, heat_command, instance_ls_command, instance_show_command, instance_set_command,
+                 node_ls_command, shadow_ls_command, shadow_create_command, shadow_drop_command, record_command,
                  replay_command, simulate_command, history_import_command>;
 
 struct invocation {
