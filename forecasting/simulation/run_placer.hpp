@@ -14,7 +14,7 @@
 namespace gnomon::forecasting {
 
 struct run_options {
-  double used_min = 0.2;          // share of copies that must be read
+  double used_min = 0.1;          // share of copies that must be read
   double memory_copies = 500;     // after so many copies the oldest count for half
   std::uint32_t tried_every = 64; // one of so many refused copies is made all the same
 };
