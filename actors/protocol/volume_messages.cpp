@@ -14,6 +14,8 @@ std::string_view to_string(volume_state state) noexcept {
     return "not serving";
   case volume_state::deleted:
     return "deleted";
+  case volume_state::closing:
+    return "closing";
   }
   return "unknown";
 }

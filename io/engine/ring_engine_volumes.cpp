@@ -53,19 +53,21 @@ result<void> node_engine::drain(const std::shared_ptr<volume_core>& core, boot_t
 result<void> node_engine::close_core(const std::shared_ptr<volume_core>& core) {
   std::lock_guard lock{core->control};
   const auto until = boot_clock::now() + drain_patience;
-  core->refuse_attach(std::optional<std::optional<instance_id>>{std::in_place, std::nullopt});
+  core->begin_closing();
   core->publish([](route& r) { r.closing = true; });
   core->granules().begin_close();
   end_connections(core.get(), {}, nbd_service::manner::drain);
-  if (auto gone = wait_until_gone(*core, {}); !gone)
+  if (auto gone = wait_until_gone(*core, [](const instance_id&) { return true; }); !gone)
     return gone;
   if (auto drained = drain(core, until); !drained)
     return drained;
   plane_.generations.drop(*core);
+  // Linux reports a failed sync once: the next close would find nothing wrong, so the failure is kept.
   if (!core->opened_read_only() && fdatasync(core->file().sync_fd()) != 0) {
-    const int error = errno;
+    const int os_errno = errno;
     core->granules().close_in_doubt();
-    return fail_errno("sync of volume " + core->spec().name.value, error);
+    core->note_failed_sync(os_errno);
+    return fail_errno("sync of volume " + core->spec().name.value, os_errno);
   }
   core->granules().close_clean();
   return {};
@@ -134,7 +136,7 @@ void node_engine::clear_write_failure(volume_uuid volume, done_callback done) {
 }
 
 static volume_status status_of(volume_core& core) {
-  return {core.spec(), core.generations().current(), core.writers(), core.opened_read_only()};
+  return {core.spec(), core.generations().current(), core.writers(), core.opened_read_only(), core.closing()};
 }
 
 std::optional<volume_status> node_engine::status(volume_uuid volume) const {
