@@ -86,11 +86,18 @@ int run(const volume_ls_command& wanted, context& c) {
           c.io.out << (wanted.filter == list_filter::deleted ? "no deleted volumes\n" : "no volumes\n");
           return;
         }
-        table t(
-            {{"NAME"}, {"SIZE", align::right}, {"STATE"}, {"MODE"}, {"CONNECTIONS", align::right}, {"UUID"}, {""}});
+        // Deleted volumes may have had one name; others are told apart by it.
+        const bool deleted = std::any_of(volumes.begin(), volumes.end(),
+                                         [](const auto& v) { return v.state == volume_state::deleted; });
+        table t({{"NAME"},
+                 {"SIZE", align::right},
+                 {"STATE"},
+                 {deleted ? "UUID" : "MODE", deleted ? align::right : align::left}, // a uuid is never cut
+                 {"CONNECTIONS", align::right},
+                 {""}});
         for (const auto& v : volumes)
           t.row({v.name.value, human_bytes(static_cast<double>(v.size.value)), std::string(to_string(v.state)),
-                 flags_of(v), fmt::format("{}", v.connections), v.uuid.to_string(),
+                 deleted ? v.uuid.to_string() : flags_of(v), fmt::format("{}", v.connections),
                  v.state == volume_state::deleted ? "kept until " + human_date(v.deleted_until_us) : v.problem});
         c.io.out << t.to_string();
       });
