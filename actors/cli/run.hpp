@@ -32,6 +32,7 @@ inline std::int64_t now_us() { return to_microseconds(system_clock_source().wall
 
 int run(const check_command&, context&);
 int run(const status_command&, context&);
+int run(const reload_command&, context&);
 int run(const actors_command&, context&);
 int run(const top_command&, context&);
 int run(const ask_command&, context&);
@@ -47,6 +48,8 @@ int run(const volume_describe_command&, context&);
 int run(const volume_access_command&, context&);
 int run(const volume_who_command&, context&);
 int run(const volume_fence_command&, context&);
+int run(const volume_unfence_command&, context&);
+int run(const volume_grant_command&, context&);
 int run(const volume_clear_command&, context&);
 int run(const volume_accept_loss_command&, context&);
 int run(const event_add_command&, context&);

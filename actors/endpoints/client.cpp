@@ -109,6 +109,9 @@ result<std::unique_ptr<client>> client::connect(std::string socket_path) {
 result<void> client::reconnect() { return impl_->shake_hands(); }
 
 result<node_status> client::status() { return impl_->request<node_status>(timeout::query, atom::status_v); }
+result<reload_report> client::reload(reload_mode mode) {
+  return impl_->request<reload_report>(timeout::reload, atom::reload_v, mode);
+}
 result<std::vector<actor_info>> client::actors() {
   return impl_->request<std::vector<actor_info>>(timeout::query, atom::actors_v);
 }
@@ -128,8 +131,8 @@ result<volume_summary> client::create(const volume_request& request) {
 result<resize_report> client::resize(const volume_ref& ref, byte_count size) {
   return impl_->request<resize_report>(timeout::volume_change, atom::resize_v, ref, size);
 }
-result<volume_summary> client::erase(const volume_ref& ref) {
-  return impl_->request<volume_summary>(timeout::volume_change, atom::erase_v, ref);
+result<volume_summary> client::erase(const volume_ref& ref, deletion how) {
+  return impl_->request<volume_summary>(timeout::volume_change, atom::erase_v, ref, how);
 }
 result<volume_summary> client::undelete(const volume_ref& ref, const volume_name& new_name) {
   return impl_->request<volume_summary>(timeout::volume_change, atom::undelete_v, ref, new_name);
@@ -149,8 +152,18 @@ result<volume_summary> client::set_access(const volume_ref& ref, volume_access a
 result<std::vector<connection_info>> client::who(const volume_ref& ref) {
   return impl_->request<std::vector<connection_info>>(timeout::query, atom::who_v, ref);
 }
-result<std::vector<connection_info>> client::fence(const volume_ref& ref, const instance_id& instance) {
-  return impl_->request<std::vector<connection_info>>(timeout::volume_change, atom::fence_v, ref, instance);
+result<std::vector<connection_info>> client::fence(const volume_ref& ref, const instance_id& instance,
+                                                   const instance_id& heir) {
+  return impl_->request<std::vector<connection_info>>(timeout::volume_change, atom::fence_v, ref, instance, heir);
+}
+result<volume_details> client::unfence(const volume_ref& ref, const instance_id& instance) {
+  return impl_->request<volume_details>(timeout::volume_change, atom::unfence_v, ref, instance);
+}
+result<volume_details> client::grant(const volume_ref& ref, const instance_id& instance) {
+  return impl_->request<volume_details>(timeout::catalogue, atom::grant_v, ref, instance);
+}
+result<volume_details> client::revoke(const volume_ref& ref, const instance_id& instance) {
+  return impl_->request<volume_details>(timeout::catalogue, atom::revoke_v, ref, instance);
 }
 result<volume_summary> client::accept_loss(const volume_ref& ref) {
   return impl_->request<volume_summary>(timeout::volume_change, atom::accept_v, ref);

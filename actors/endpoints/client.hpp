@@ -23,6 +23,7 @@ public:
   ~client();
 
   result<node_status> status();
+  result<reload_report> reload(reload_mode mode);
   result<std::vector<actor_info>> actors();
   result<std::string> ask(const std::string& actor, const std::string& message);
   result<telemetry_snapshot> top();
@@ -31,14 +32,19 @@ public:
   result<volume_details> show(const volume_ref& ref);
   result<volume_summary> create(const volume_request& request);
   result<resize_report> resize(const volume_ref& ref, byte_count size);
-  result<volume_summary> erase(const volume_ref& ref);
+  result<volume_summary> erase(const volume_ref& ref, deletion how = deletion::if_unused);
   result<volume_summary> undelete(const volume_ref& ref, const volume_name& new_name);
   result<volume_summary> purge(const volume_ref& ref);
   result<volume_summary> rename(const volume_ref& ref, const volume_name& new_name);
   result<volume_summary> describe(const volume_ref& ref, const std::string& description);
   result<volume_summary> set_access(const volume_ref& ref, volume_access access);
   result<std::vector<connection_info>> who(const volume_ref& ref);
-  result<std::vector<connection_info>> fence(const volume_ref& ref, const instance_id& instance);
+  // Empty ids: everybody; nobody.
+  result<std::vector<connection_info>> fence(const volume_ref& ref, const instance_id& instance,
+                                             const instance_id& heir = {});
+  result<volume_details> unfence(const volume_ref& ref, const instance_id& instance);
+  result<volume_details> grant(const volume_ref& ref, const instance_id& instance);
+  result<volume_details> revoke(const volume_ref& ref, const instance_id& instance);
   result<volume_summary> clear(const volume_ref& ref);
   result<volume_summary> accept_loss(const volume_ref& ref);
 

@@ -36,6 +36,9 @@ GNOMON_ATOM(purge)
 GNOMON_ATOM(rename)
 GNOMON_ATOM(who)
 GNOMON_ATOM(fence)
+GNOMON_ATOM(unfence)
+GNOMON_ATOM(grant)
+GNOMON_ATOM(revoke)
 GNOMON_ATOM(describe)
 GNOMON_ATOM(access)
 GNOMON_ATOM(clear)
@@ -76,6 +79,7 @@ inline constexpr seconds query{5};           // status, list, show, who, top, ac
 inline constexpr seconds volume_io{60};      // read, write, flush, trim, zero: as long as a slow disk may take
 inline constexpr seconds catalogue{30};      // rename, describe, clear, add, remove: one LMDB commit
 inline constexpr seconds volume_change{120}; // create, resize, erase, undelete, access, fence: drains I/O
+inline constexpr seconds reload{60};         // reload: reads the file and waits a while until it is in force
 inline constexpr seconds apply{600};         // apply: all volumes of a config, with their files
 inline constexpr seconds picture{60};        // heat, forecast: reads weeks of history, fits, on busy fit threads
 inline constexpr seconds take_in{120};       // take_in: a batch of rows behind everything the history has queued
@@ -137,8 +141,9 @@ using registry_actor = supervised_actor::extend<
     caf::replies_to<atom::create, volume_request>::with<volume_summary>,
     // Grows. Open connections keep the size they negotiated: the reply names those who must reconnect.
     caf::replies_to<atom::resize, volume_ref, byte_count>::with<resize_report>,
-    // Ends its connections, stops serving it, keeps its data until `deleted_until_us`.
-    caf::replies_to<atom::erase, volume_ref>::with<volume_summary>,
+    // Ends its connections, stops serving it, keeps its data until `deleted_until_us`. busy: somebody is attached, and
+    // it was not forced.
+    caf::replies_to<atom::erase, volume_ref, deletion>::with<volume_summary>,
     // Under a new name, or its own (empty). Several deleted volumes may have had one name: use the uuid then.
     caf::replies_to<atom::undelete, volume_ref, volume_name>::with<volume_summary>,
     // Removes a deleted volume and its data for good, now.
@@ -151,8 +156,15 @@ using registry_actor = supervised_actor::extend<
     caf::replies_to<atom::access, volume_ref, volume_access>::with<volume_summary>,
     // Open connections on it.
     caf::replies_to<atom::who, volume_ref>::with<std::vector<connection_info>>,
-    // Ends the connections of one instance (empty: of all), drains their I/O. The reply: the connections there were.
-    caf::replies_to<atom::fence, volume_ref, instance_id>::with<std::vector<connection_info>>,
+    // Instance `first` (empty: everybody) may not attach any more; with `second` only that instance may. Answered when
+    // that is durable, the connections of those who are shut out have ended and their I/O has drained. The reply: the
+    // connections there were.
+    caf::replies_to<atom::fence, volume_ref, instance_id, instance_id>::with<std::vector<connection_info>>,
+    // Lets the instance (empty: everybody) in again. not_found: it is not fenced.
+    caf::replies_to<atom::unfence, volume_ref, instance_id>::with<volume_details>,
+    // The instance may attach it although the configuration does not say so; or not any more.
+    caf::replies_to<atom::grant, volume_ref, instance_id>::with<volume_details>,
+    caf::replies_to<atom::revoke, volume_ref, instance_id>::with<volume_details>,
     // An operator accepts what a failed fsync or an unclean stop may have lost: writes work again.
     caf::replies_to<atom::clear, volume_ref>::with<volume_summary>,
     // Brings volumes and access rules in line with the node's current settings. From the daemon.
@@ -271,6 +283,11 @@ using instance_actor = supervised_actor::extend<
 using control_actor = supervised_actor::extend<
     // The node: version, uptime, endpoints, rings, health.
     caf::replies_to<atom::status>::with<node_status>,
+    // Rereads the configuration as SIGHUP does; answered when it is in force, or after reload_patience with what is
+    // missing. busy: too many ask; unavailable: this node has no file.
+    caf::replies_to<atom::reload, reload_mode>::with<reload_report>,
+    // The main thread has reread it.
+    caf::reacts_to<atom::completed, reload_completion>,
     // The live supervision tree, parents before children.
     caf::replies_to<atom::actors>::with<std::vector<actor_info>>,
     // A message in words to an actor by its name in the tree ("volume/db", "registry"). Besides the actor's own
@@ -282,14 +299,17 @@ using control_actor = supervised_actor::extend<
     caf::replies_to<atom::show, volume_ref>::with<volume_details>,
     caf::replies_to<atom::create, volume_request>::with<volume_summary>,
     caf::replies_to<atom::resize, volume_ref, byte_count>::with<resize_report>,
-    caf::replies_to<atom::erase, volume_ref>::with<volume_summary>,
+    caf::replies_to<atom::erase, volume_ref, deletion>::with<volume_summary>,
     caf::replies_to<atom::undelete, volume_ref, volume_name>::with<volume_summary>,
     caf::replies_to<atom::purge, volume_ref>::with<volume_summary>,
     caf::replies_to<atom::rename, volume_ref, volume_name>::with<volume_summary>,
     caf::replies_to<atom::describe, volume_ref, std::string>::with<volume_summary>,
     caf::replies_to<atom::access, volume_ref, volume_access>::with<volume_summary>,
     caf::replies_to<atom::who, volume_ref>::with<std::vector<connection_info>>,
-    caf::replies_to<atom::fence, volume_ref, instance_id>::with<std::vector<connection_info>>,
+    caf::replies_to<atom::fence, volume_ref, instance_id, instance_id>::with<std::vector<connection_info>>,
+    caf::replies_to<atom::unfence, volume_ref, instance_id>::with<volume_details>,
+    caf::replies_to<atom::grant, volume_ref, instance_id>::with<volume_details>,
+    caf::replies_to<atom::revoke, volume_ref, instance_id>::with<volume_details>,
     caf::replies_to<atom::clear, volume_ref>::with<volume_summary>,
     caf::replies_to<atom::accept, volume_ref>::with<volume_summary>,
     // As at the recorder.
@@ -332,6 +352,7 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::io_completion))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::step_completion))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_ref))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::list_filter))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::deletion))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_access))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_summary))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_details))
@@ -344,6 +365,9 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::recording_number))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::recording_started))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::record_batch))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::node_status))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::reload_mode))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::reload_report))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::reload_completion))
 CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::actor_info>))
 CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::volume_summary>))
 CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::connection_info>))

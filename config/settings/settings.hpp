@@ -37,6 +37,7 @@ struct nbd_settings {
 
 struct admin_settings {
   std::optional<endpoint> listen;
+  std::vector<std::string> hosts;                     // further names of this node in requests
   friend bool operator==(const admin_settings&, const admin_settings&) = default;
 };
 
@@ -91,6 +92,7 @@ struct sla_settings {
 struct instance_settings {
   instance_id id;
   std::vector<volume_name> volumes;
+  std::vector<endpoint> listen;                       // every client of these is this instance
   std::string application;
   criticality level = criticality::normal;
   bool snapshots = false;                             // may open VOLUME@snapshot:ID

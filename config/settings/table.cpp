@@ -194,6 +194,10 @@ void add_node_rows(std::vector<setting_row>& rows) {
   rows.push_back(object("/admin", "The HTTP door for metrics and health."));
   rows.push_back(value("/admin/listen", endpoint_codec{endpoint_use::listen_tcp}, AT(admin.listen),
                        {.example = "127.0.0.1:10880"}, "Where /metrics and /health are served."));
+  rows.push_back(value("/admin/hosts", text_codec{255}, AT(admin.hosts),
+                       {.example = json::array({"alpha.example.com"}), .count_max = 16},
+                       "Names with a dot by which HTTP clients call this node, besides its host name and addresses; "
+                       "requests to other names are refused."));
 }
 
 void add_cluster_rows(std::vector<setting_row>& rows) {
@@ -294,6 +298,11 @@ void add_client_rows(std::vector<setting_row>& rows) {
   rows.push_back(value("/instances/*/volumes", a_volume, AT(instances[i].volumes),
                        {.change = live, .example = json::array({"db"}), .count_max = instance_volumes_max},
                        "The volumes it may attach."));
+  rows.push_back(value(
+      "/instances/*/listen", endpoint_codec{endpoint_use::listen}, AT(instances[i].listen),
+      {.example = json::array({"unix:/run/gnomon/web-1.sock"}), .count_max = instance_listen_max},
+      "Where this instance alone connects: every client there is it, for those that cannot name an export with "
+      "@instance. A running node adds those of an instance that is new."));
   rows.push_back(value("/instances/*/application", text_codec{128}, AT(instances[i].application),
                        {.change = live, .absent = "none", .example = "postgresql"},
                        "What runs on it; events can address it."));

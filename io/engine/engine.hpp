@@ -137,16 +137,21 @@ public:
   virtual void drop_source(volume_uuid volume, done_callback done) = 0;
 
   // --- who uses them
+  // In force when it returns. Connections that it does not permit any more are dropped at once.
   virtual void set_access(access_policy policy) = 0;
   virtual std::vector<connection_status> connections(std::optional<volume_uuid> volume = {}) const = 0;
-  // Ends the connections of `instance` (nil: of everybody) on `volume`, drains their I/O, releases the claim.
-  virtual void fence(volume_uuid volume, std::optional<instance_id> instance, done_callback done) = 0;
+  // From now on nobody attaches `volume` whom `fences` does not admit; connections of others are dropped, and `done` is
+  // called when their I/O has ended. timed_out: it has not (a disk that does not answer); attaching stays refused, and
+  // volume_status shows the former fences until a repeated call succeeds.
+  virtual void set_fences(volume_uuid volume, fence_set fences, done_callback done) = 0;
 
   // --- the in-process door
   virtual void submit(volume_uuid volume, local_request request, std::function<void(local_reply)> done) = 0;
 
   // --- listeners. Returns the endpoint really bound (port 0 resolved).
-  virtual result<endpoint> listen(const endpoint& where) = 0;
+  // `instance`: every client of this listener is that instance and may name no other.
+  virtual result<endpoint> listen(const endpoint& where, std::optional<instance_id> instance) = 0;
+  result<endpoint> listen(const endpoint& where) { return listen(where, std::nullopt); }
   virtual result<void> listen_fd(int fd) = 0;          // socket activation; takes ownership
   virtual result<void> serve_fd(int in_fd, int out_fd, volume_name volume, std::function<void()> closed) = 0; // --nbd-stdio
 

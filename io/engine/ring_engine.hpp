@@ -64,12 +64,12 @@ public:
   std::optional<presence_report> presence(volume_uuid volume) const override;
   void drop_source(volume_uuid volume, done_callback done) override;
 
-  void set_access(access_policy policy) override { registry_.set_access(std::move(policy)); }
+  void set_access(access_policy policy) override;
   std::vector<connection_status> connections(std::optional<volume_uuid> volume) const override;
-  void fence(volume_uuid volume, std::optional<instance_id> instance, done_callback done) override;
+  void set_fences(volume_uuid volume, fence_set fences, done_callback done) override;
   void submit(volume_uuid volume, local_request request, std::function<void(local_reply)> done) override;
 
-  result<endpoint> listen(const endpoint& where) override;
+  result<endpoint> listen(const endpoint& where, std::optional<instance_id> instance) override;
   result<void> listen_fd(int fd) override;
   result<void> serve_fd(int in_fd, int out_fd, volume_name volume, std::function<void()> closed) override;
 
@@ -90,8 +90,13 @@ private:
   void on_maintenance(volume_uuid volume, done_callback done, job what);
   // Ends connections on every ring; drained() tells when they are gone and their requests answered.
   void end_connections(const volume_core* core, const std::optional<instance_id>& instance, nbd_service::manner how);
-  bool connected(const volume_core& core, const std::optional<instance_id>& instance) const;
-  result<void> wait_until_gone(const volume_core& core, const std::optional<instance_id>& instance);
+  // Which connections of a volume are meant, by the instance that holds them.
+  using holder_test = std::function<bool(const instance_id&)>;
+  // Drops the connections whose volume and instance are not permitted. A client that was let in before the rules changed
+  // is found too: it logs in within one turn of its ring, and this looks between two turns.
+  void drop_unless(nbd_service::permitted_function permitted);
+  bool connected(const volume_core& core, const holder_test& whom) const;
+  result<void> wait_until_gone(const volume_core& core, const holder_test& whom);
   result<void> close_core(const std::shared_ptr<volume_core>& core);
   result<void> drain(const std::shared_ptr<volume_core>& core, boot_time until);
   void wait_for_quiescence();

@@ -58,11 +58,11 @@ result<void> node_engine::drain(const std::shared_ptr<volume_core>& core, boot_t
 result<void> node_engine::close_core(const std::shared_ptr<volume_core>& core) {
   std::lock_guard lock{core->control};
   const auto until = boot_clock::now() + drain_patience;
-  core->refuse_attach(std::optional<std::optional<instance_id>>{std::in_place, std::nullopt});
+  core->begin_closing();
   core->publish([](route& r) { r.closing = true; });
   core->granules().begin_close();
   end_connections(core.get(), {}, nbd_service::manner::drain);
-  if (auto gone = wait_until_gone(*core, {}); !gone)
+  if (auto gone = wait_until_gone(*core, [](const instance_id&) { return true; }); !gone)
     return gone;
   if (auto drained = drain(core, until); !drained)
     return drained;
@@ -160,7 +160,8 @@ static volume_status status_of(volume_core& core) {
           core.writers(),
           core.opened_read_only(),
           core.failure_is_recorded(),
-          core.is_synced()};
+          core.is_synced(),
+          core.closing()};
 }
 
 std::optional<volume_status> node_engine::status(volume_uuid volume) const {

@@ -10,6 +10,9 @@ namespace gnomon::io {
 
 namespace {
 constexpr std::size_t instance_slots_max = 1 << 20; // later ones share slot 0
+
+// "anonymous:ENDPOINT": no instance's id has a colon.
+bool is_anonymous(const instance_id& who) { return who.value.find(':') != std::string::npos; }
 }
 
 result<void> volume_registry::add(std::shared_ptr<volume_core> core) {
@@ -121,18 +124,32 @@ void volume_registry::set_access(access_policy policy) {
   }
 }
 
+bool volume_registry::granted(const volume_name& volume, const instance_id& who) const {
+  if (!restricted_)
+    return true;
+  const auto grant = grants_.find(who);
+  return grant != grants_.end() &&
+         std::find(grant->second.volumes.begin(), grant->second.volumes.end(), volume) != grant->second.volumes.end();
+}
+
+bool volume_registry::permits(const volume_name& volume, const instance_id& who) const {
+  std::shared_lock lock{mutex_};
+  return granted(volume, who);
+}
+
+// `anonymous`: what the listener calls its clients; an instance's id where the listener belongs to one.
 result<instance_id> volume_registry::authorise(const volume_name& volume, const std::optional<instance_id>& named,
                                                const instance_id& anonymous) const {
-  if (!restricted_)
-    return named.value_or(anonymous);
-  if (!named)
+  const bool bound = !is_anonymous(anonymous);
+  if (bound && named && *named != anonymous)
+    return fail(errc::permission_denied, "this listener is for instance " + anonymous.value + " only");
+  if (restricted_ && !named && !bound)
     return fail(errc::permission_denied,
                 "this node knows its instances: open the volume as " + volume.value + "@instance:ID");
-  const auto grant = grants_.find(*named);
-  if (grant == grants_.end() ||
-      std::find(grant->second.volumes.begin(), grant->second.volumes.end(), volume) == grant->second.volumes.end())
-    return fail(errc::permission_denied, "instance " + named->value + " may not open volume " + volume.value);
-  return *named;
+  auto who = named.value_or(anonymous);
+  if (!granted(volume, who))
+    return fail(errc::permission_denied, "instance " + who.value + " may not open volume " + volume.value);
+  return who;
 }
 
 std::vector<export_access::listing> volume_registry::list(const instance_id& anonymous) const {
@@ -140,11 +157,12 @@ std::vector<export_access::listing> volume_registry::list(const instance_id& ano
   if (anonymous.value == data_listener_instance)
     return found;
   std::shared_lock lock{mutex_};
-  found.reserve(by_name_.size());
   for (const auto& [name, core] : by_name_)
-    found.push_back({name.value, core->spec().description});
+    if (granted(name, anonymous))
+      found.push_back({name.value, core->spec().description});
   for (const auto& [name, core] : remote_)
-    found.push_back({name.value, core->spec().description});
+    if (granted(name, anonymous))
+      found.push_back({name.value, core->spec().description});
   return found;
 }
 
@@ -162,18 +180,17 @@ result<attachment> volume_registry::open(std::string_view export_name, const ins
   {
     std::shared_lock lock{mutex_};
     auto found = by_name_.find(name->volume);
-    if (found == by_name_.end()) {
-      found = remote_.find(name->volume);
-      if (found == remote_.end())
-        return fail(errc::not_found, "no such export");
-    }
+    const bool known = found != by_name_.end() || (found = remote_.find(name->volume)) != remote_.end();
+    // Before it says whether there is such a volume: names are for those who may open them.
     auto who = authorise(name->volume, name->instance, anonymous);
     if (!who) {
       if (attach && on_event)
-        on_event({event::kind::attach_refused, found->second->uuid(), name->instance.value_or(anonymous), 0,
-                  who.error().message});
+        on_event({event::kind::attach_refused, known ? found->second->uuid() : volume_uuid{},
+                  name->instance.value_or(anonymous), 0, who.error().message});
       return tl::unexpected(who.error());
     }
+    if (!known)
+      return fail(errc::not_found, "no such export");
     opened.core = found->second;
     opened.instance = std::move(*who);
   }

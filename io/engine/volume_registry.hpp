@@ -34,6 +34,8 @@ public:
   std::vector<std::shared_ptr<volume_core>> all() const; // by name
 
   void set_access(access_policy policy);
+  // Whether a connection of `who` may have `volume` open.
+  bool permits(const volume_name& volume, const instance_id& who) const;
   // Refused opens are reported here; must not block.
   std::function<void(event)> on_event;
   void stop() noexcept { stopping_.store(true, std::memory_order_release); }
@@ -47,6 +49,7 @@ public:
   instance_id instance_of(instance_slot slot) const;
 
 private:
+  bool granted(const volume_name& volume, const instance_id& who) const; // under mutex_
   result<instance_id> authorise(const volume_name& volume, const std::optional<instance_id>& named,
                                 const instance_id& anonymous) const; // under mutex_
   result<attachment> open_for_gateway(std::string_view export_name, bool attach);

@@ -44,6 +44,15 @@ void nbd_service::end_connections(const volume_core* core, const std::optional<i
   }
 }
 
+void nbd_service::drop_unless(const permitted_function& permitted) {
+  std::vector<nbd_connection*> chosen; // ending one takes it out of connections_
+  for (auto& [id, connection] : connections_)
+    if (connection->core() && !permitted(*connection->core(), connection->instance()))
+      chosen.push_back(connection.get());
+  for (nbd_connection* connection : chosen)
+    connection->drop();
+}
+
 void nbd_service::gone(nbd_connection& connection) {
   const auto found = connections_.find(connection.id());
   if (found == connections_.end())

@@ -75,6 +75,10 @@ public:
   enum class manner { drain, drop }; // answer what was asked first, or not
   void end_connections(const volume_core* core, const std::optional<instance_id>& instance, manner how);
 
+  // Drops the connections that have a volume open and are not permitted (any more).
+  using permitted_function = std::function<bool(const volume_core&, const instance_id&)>;
+  void drop_unless(const permitted_function& permitted);
+
   void each_second();
   void end_of_turn();                              // retries connections that waited for memory
   std::vector<connection_status> statuses() const; // any thread

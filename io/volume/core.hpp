@@ -116,12 +116,15 @@ public:
   bool is_synced() const noexcept { return synced_.load(std::memory_order_acquire); }
 
   // --- attachments: which instances hold the volume for writing, and by how many connections. Any thread.
-  // busy, naming the holder.
+  // busy, naming the holder, or the volume is being closed; permission_denied: fenced.
   result<void> attach(const instance_id& who, bool writing);
   void detach(const instance_id& who, bool writing);
   std::vector<instance_id> writers() const;
-  // While a fence is at work nobody (or not that instance) may attach.
-  void refuse_attach(std::optional<std::optional<instance_id>> who);
+  // Nobody attaches any more. A close that failed is begun again, never undone.
+  void begin_closing();
+  bool closing() const;
+  // From now on; spec().fences follows when the I/O of those who are shut out has ended.
+  void fence(fence_set fences);
 
 private:
   volume_core(volume_spec spec, block_file file, data_plane& plane);
@@ -165,8 +168,8 @@ private:
 
   mutable std::mutex attach_mutex_;
   std::map<instance_id, std::uint32_t> writers_;
-  bool attach_refused_ = false;
-  std::optional<instance_id> refused_instance_; // nothing: nobody may
+  bool closing_ = false;
+  fence_set fences_;
 
   mutable std::mutex spec_mutex_;
   volume_spec spec_;

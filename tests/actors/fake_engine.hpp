@@ -91,8 +91,14 @@ public:
   }
   void close_volume(volume_uuid volume, io::done_callback done) override {
     later(done, [this, volume]() -> result<void> {
-      if (volumes_.erase(volume) == 0)
+      const auto found = volumes_.find(volume);
+      if (found == volumes_.end())
         return fail(errc::not_found, "no such volume");
+      if (close_failure_) {
+        found->second.closing = true;
+        return tl::unexpected(*close_failure_);
+      }
+      volumes_.erase(found);
       std::erase_if(connections_, [&](const auto& c) { return c.volume == volume; });
       calls_.push_back("close");
       return {};
@@ -121,14 +127,15 @@ public:
     const auto found = volumes_.find(volume);
     if (found == volumes_.end())
       return std::nullopt;
-    return io::volume_status{found->second.spec, generation_number{1}, {}, found->second.opened_read_only};
+    return io::volume_status{found->second.spec, generation_number{1}, {}, found->second.opened_read_only,
+                             found->second.closing};
   }
   std::vector<io::volume_status> volumes() const override {
     std::lock_guard lock(mutex_);
     std::vector<io::volume_status> out;
     for (const auto& [uuid, volume] : volumes_)
       out.push_back({volume.spec, generation_number{1}, {}, volume.opened_read_only, true,
-                     stopping_ && !volume.spec.writes_failed});
+                     stopping_ && !volume.spec.writes_failed, volume.closing});
     return out;
   }
   std::optional<io::volume_counters> counters(volume_uuid volume) const override {
@@ -231,12 +238,20 @@ public:
         out.push_back(connection);
     return out;
   }
-  void fence(volume_uuid volume, std::optional<instance_id> instance, io::done_callback done) override {
-    later(done, [this, volume, instance]() -> result<void> {
-      std::erase_if(connections_,
-                    [&](const auto& c) { return c.volume == volume && (!instance || c.instance == *instance); });
-      return {};
+  void set_fences(volume_uuid volume, io::fence_set fences, io::done_callback done) override {
+    change(volume, done, [this, volume, fences](auto& v) {
+      v.spec.fences = fences;
+      std::erase_if(connections_, [&](const auto& c) { return c.volume == volume && !fences.admits(c.instance); });
     });
+  }
+  // Every close fails, as on a disk that does not answer, until close_works_again().
+  void fail_closing(error why) {
+    std::lock_guard lock(mutex_);
+    close_failure_ = std::move(why);
+  }
+  void close_works_again() {
+    std::lock_guard lock(mutex_);
+    close_failure_.reset();
   }
 
   // --- the in-process door
@@ -249,7 +264,7 @@ public:
   }
 
   // --- listeners
-  result<endpoint> listen(const endpoint& where) override {
+  result<endpoint> listen(const endpoint& where, std::optional<instance_id>) override {
     auto bound = where;
     if (bound.type == endpoint::kind::tcp && bound.port == 0)
       bound.port = 10809;
@@ -308,7 +323,7 @@ public:
 private:
   struct memory_volume {
     io::volume_spec spec;
-    bool opened_read_only = false;
+    bool opened_read_only = false, closing = false;
     io::volume_counters counters;
     std::map<std::uint64_t, std::byte> bytes; // what was written; zero elsewhere
     std::uint64_t capture = 0;                // its id; 0: none
@@ -427,6 +442,7 @@ private:
   std::set<std::uint64_t> held_ids_, abandoned_;
   std::uint64_t captures_ = 0;
   io::access_policy access_;
+  std::optional<error> close_failure_;
   std::deque<job> jobs_;
   std::uint64_t requests_ = 0, next_connection_ = 0;
   mutable std::size_t looks_ = 0;

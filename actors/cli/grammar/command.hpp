@@ -32,6 +32,9 @@ struct check_command {
   std::string file;
 };
 struct status_command {};
+struct reload_command {
+  reload_mode mode = reload_mode::follow;
+};
 struct actors_command {};
 struct shell_command {};
 struct top_command {
@@ -58,6 +61,7 @@ struct volume_resize_command {
 };
 struct volume_delete_command {
   volume_ref volume;
+  deletion how = deletion::if_unused;
 };
 struct volume_undelete_command {
   volume_ref volume;
@@ -83,7 +87,17 @@ struct volume_who_command {
 };
 struct volume_fence_command {
   volume_ref volume;
-  instance_id instance; // empty: all
+  instance_id instance; // empty: everybody
+  instance_id heir;     // empty: nobody
+};
+struct volume_unfence_command {
+  volume_ref volume;
+  instance_id instance; // empty: everybody
+};
+struct volume_grant_command {
+  volume_ref volume;
+  instance_id instance;
+  bool granted = true; // false: taken back
 };
 struct volume_clear_command {
   volume_ref volume;
@@ -157,6 +171,7 @@ struct replay_command {
   beyond_policy beyond = beyond_policy::refuse;
   bool verify = false;
   bool reads_only = false; // requests that change data are left out
+  bool yes = false;        // over a volume with data or clients
   std::optional<std::uint64_t> limit;
   std::optional<std::chrono::microseconds> duration;
 };
@@ -192,13 +207,14 @@ struct history_import_command {
 };
 
 using command =
-    std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
+    std::variant<check_command, status_command, reload_command, actors_command, shell_command, top_command, ask_command,
                  volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
                  volume_delete_command, volume_undelete_command, volume_purge_command, volume_rename_command,
                  volume_describe_command, volume_access_command, volume_who_command, volume_fence_command,
-                 volume_clear_command, volume_accept_loss_command, event_add_command, event_ls_command, event_rm_command,
-                 forecast_command, heat_command, instance_ls_command, instance_show_command, instance_set_command,
-                 node_ls_command, shadow_ls_command, shadow_create_command, shadow_drop_command, record_command,
+                 volume_unfence_command, volume_grant_command, volume_clear_command, volume_accept_loss_command,
+                 event_add_command, event_ls_command, event_rm_command, forecast_command, heat_command,
+                 instance_ls_command, instance_show_command, instance_set_command, node_ls_command, shadow_ls_command,
+                 shadow_create_command, shadow_drop_command, record_command,
                  replay_command, simulate_command, history_import_command>;
 
 struct invocation {

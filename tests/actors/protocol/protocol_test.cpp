@@ -120,6 +120,22 @@ list_filter sample() {
   return list_filter::all;
 }
 template <>
+reload_mode sample() {
+  return reload_mode::follow;
+}
+template <>
+reload_report sample() {
+  return {3, 2, {"a"}, {"b"}, {"c"}, {"d"}, odd_text()};
+}
+template <>
+reload_completion sample() {
+  return {1, error_info(error{errc::busy, "z", 0}), sample<reload_report>()};
+}
+template <>
+deletion sample() {
+  return deletion::forced;
+}
+template <>
 volume_access sample() {
   return volume_access::read_only;
 }
@@ -138,7 +154,8 @@ volume_summary sample() {
 }
 template <>
 volume_details sample() {
-  return {sample<volume_summary>(), "a database", "/dev/x", true, 17, 18, 19, {instance_id{"a"}, instance_id{"b"}}};
+  return {sample<volume_summary>(), "a database", "/dev/x", true, 17, 18, 19, {instance_id{"a"}, instance_id{"b"}},
+          20, true, {instance_id{"c"}}, instance_id{"d"}, {instance_id{"e"}}, true};
 }
 template <>
 actors::volume_request sample() {
@@ -198,7 +215,11 @@ node_status sample() {
           2,
           3,
           {{0, 1, 2, 3, 0.25, 4.0}},
-          {"a problem"}};
+          {"a problem"},
+          5,
+          4,
+          {"/io/rings"},
+          {"/stage"}};
 }
 template <>
 std::vector<actor_info> sample() {
@@ -341,7 +362,7 @@ import_terms sample() {
 }
 template <>
 import_note sample() {
-  return {"0123abcd", odd_text(), -1, 2, 3, true, true};
+  return {"0123abcd", odd_text(), -1, 2, 3, true, true, 4, -5};
 }
 template <>
 history_rows sample() {
@@ -349,11 +370,11 @@ history_rows sample() {
   slot.start_us = 1'700'000'000'000'000, slot.seconds = 60;
   slot.rows = {{chunk_index{9}, 1, 2, 3, 4, 5}, {}};
   slot.elsewhere = {chunk_index{1}, ~0ull, 2, 3, 4, 5};
-  return {{slot, {}}};
+  return {"0123abcd", 7, {slot, {}}};
 }
 template <>
 import_receipt sample() {
-  return {12, ~0ull};
+  return {12, ~0ull, 3, 4, -5};
 }
 
 using block = caf::id_block::gnomon;
