@@ -56,6 +56,7 @@ private:
   result<void> open_store();
   result<void> open_history();
   result<void> start_engine();
+  result<void> start_snapshots();
   result<void> start_actors();
   result<void> open_doors();
   result<apply_report> apply();
