@@ -89,19 +89,21 @@ group_hold_report hold_group(io::engine& engine, const std::vector<volume_uuid>&
   // Every hold answers by the deadline; the margin is for an engine that does not.
   const auto decided = [&] { return all->over || (all->answers == volumes.size() && all->held < volumes.size()); };
   all->wake.wait_for(lock, longest + std::chrono::seconds(1), decided);
-  if (!all->over) {
+  const bool over = all->over;
+  if (!over) {
     if (all->report.failure.empty())
       all->report.failure = "not every member held before the deadline";
     // A late `held` finds held < size, or its id given up.
     all->held = 0;
     all->answers = 0;
-    lock.unlock();
+  }
+  all->report.released = over && all->report.failure.empty();
+  const auto report = all->report;
+  lock.unlock();
+  if (!report.released) // whatever cut a hold made goes with it
     for (const auto& volume : volumes)
       engine.abandon(volume, id);
-    lock.lock();
-  }
-  all->report.released = all->over && all->report.failure.empty();
-  return all->report;
+  return report;
 }
 
 } // namespace gnomon::actors
