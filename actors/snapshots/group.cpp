@@ -28,7 +28,7 @@ member_phase phase_of(const capture_progress& progress) {
   return member_phase::failed;
 }
 
-std::int64_t to_us(wall_time t) { return t.time_since_epoch().count(); }
+std::int64_t group_us(wall_time t) { return t.time_since_epoch().count(); }
 
 } // namespace
 
@@ -75,7 +75,7 @@ group_info info_of_group(const node_context& node, const store::group_record& gr
   }
   if (latest) {
     out.cut = latest->id.to_string();
-    out.cut_us = to_us(latest->when);
+    out.cut_us = group_us(latest->when);
     out.span_us = latest->span.count();
     out.failure = latest->failure;
   }
@@ -92,7 +92,7 @@ group_info info_of_group(const node_context& node, const store::group_record& gr
                           ? std::nullopt
                           : std::optional(wall_time(std::chrono::microseconds(out.newest_complete_us)));
   if (const auto next = next_cut(group, newest))
-    out.next_us = to_us(*next);
+    out.next_us = group_us(*next);
   return out;
 }
 
@@ -115,7 +115,7 @@ void group_state::tick() {
   const auto info = info_of_group(*node, *known);
   const bool capturing = std::any_of(info.members.begin(), info.members.end(),
                                      [](const auto& m) { return m.phase == member_phase::capturing; });
-  if (capturing || now < not_before || to_us(now) < info.next_us)
+  if (capturing || now < not_before || group_us(now) < info.next_us)
     return;
   cutting = true;
   node->snapshots->cut_group(*known, [to = self->address()](const result<group_cut_id>& cut) {

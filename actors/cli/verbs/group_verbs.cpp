@@ -10,7 +10,7 @@
 namespace gnomon::actors::cli {
 namespace {
 
-int print(context& c, const group_info& info) {
+int print_group(context& c, const group_info& info) {
   c.io.out << (c.json ? json_of(info) : to_text(info));
   return exit_done;
 }
@@ -27,7 +27,7 @@ int run(const group_create_command& wanted, context& c) {
   if (!node)
     return complain(c, node.error());
   const auto info = (*node)->create_group(wanted.request);
-  return info ? print(c, *info) : complain(c, info.error());
+  return info ? print_group(c, *info) : complain(c, info.error());
 }
 
 int run(const group_ls_command&, context& c) {
@@ -46,7 +46,7 @@ int run(const group_status_command& wanted, context& c) {
   if (!node)
     return complain(c, node.error());
   const auto info = (*node)->group_status(wanted.group);
-  return info ? print(c, *info) : complain(c, info.error());
+  return info ? print_group(c, *info) : complain(c, info.error());
 }
 
 int run(const group_snapshot_command& wanted, context& c) {
@@ -61,7 +61,7 @@ int run(const group_snapshot_command& wanted, context& c) {
   }
   if (!info)
     return complain(c, info.error());
-  print(c, *info);
+  print_group(c, *info);
   return info->failure.empty() ? exit_done : exit_failed;
 }
 

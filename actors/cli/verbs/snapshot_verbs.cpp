@@ -12,7 +12,7 @@
 namespace gnomon::actors::cli {
 namespace {
 
-int print(context& c, const snapshot_info& info) {
+int print_info(context& c, const snapshot_info& info) {
   if (c.json)
     c.io.out << json_of(info);
   else
@@ -33,7 +33,7 @@ int run(const snapshot_create_command& wanted, context& c) {
   }
   if (!info)
     return complain(c, info.error());
-  return print(c, *info);
+  return print_info(c, *info);
 }
 
 int run(const snapshot_ls_command& wanted, context& c) {
@@ -54,7 +54,7 @@ int run(const snapshot_show_command& wanted, context& c) {
   const auto info = (*node)->show_snapshot(wanted.snapshot);
   if (!info)
     return complain(c, info.error());
-  (void)print(c, *info);
+  (void)print_info(c, *info);
   return exit_done;
 }
 

@@ -19,9 +19,9 @@ std::string time_text(std::int64_t us) {
   return us == 0 ? "-" : format_time(wall_time(std::chrono::microseconds(us)));
 }
 std::string megabytes(std::uint64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
-std::string percent(std::uint32_t permille) { return fmt::format("{}.{} %", permille / 10, permille % 10); }
+std::string permille_text(std::uint32_t permille) { return fmt::format("{}.{} %", permille / 10, permille % 10); }
 std::string state_text(const snapshot_info& s) {
-  return s.state == snapshot_state::capturing ? "capturing " + percent(s.done_permille) : std::string(to_string(s.state));
+  return s.state == snapshot_state::capturing ? "capturing " + permille_text(s.done_permille) : std::string(to_string(s.state));
 }
 std::string kind_text(const snapshot_info& s) {
   return s.state != snapshot_state::complete ? "-" : s.parent.empty() ? "baseline" : "differential";
@@ -75,7 +75,7 @@ json group_value(const group_info& g) {
           {"next_us", g.next_us}};
 }
 
-std::string print(const json& value) { return dump_json(value, json_style::pretty) + "\n"; }
+std::string printed(const json& value) { return dump_json(value, json_style::pretty) + "\n"; }
 
 json list_value(const std::vector<std::string>& all) {
   json out = json::array();
@@ -182,7 +182,7 @@ std::string to_text(const group_info& g) {
   table t({{"MEMBER"}, {"PHASE"}, {"HELD", align::right}, {"SNAPSHOT"}, {"FAILURE"}});
   for (const auto& m : g.members)
     t.row({m.name.value.empty() ? m.volume.to_string() + " (deleted)" : m.name.value,
-           m.phase == member_phase::capturing ? "capturing " + percent(m.done_permille) : std::string(to_string(m.phase)),
+           m.phase == member_phase::capturing ? "capturing " + permille_text(m.done_permille) : std::string(to_string(m.phase)),
            m.held_us == 0 ? "-" : duration_text(m.held_us), m.snapshot.substr(0, id_shown), printable(m.failure, 100)});
   return out + t.to_string();
 }
@@ -197,22 +197,22 @@ std::string to_text(const std::vector<group_info>& groups) {
   return t.to_string();
 }
 
-std::string json_of(const snapshot_info& s) { return print(snapshot_value(s)); }
+std::string json_of(const snapshot_info& s) { return printed(snapshot_value(s)); }
 std::string json_of(const std::vector<snapshot_info>& all) {
   json out = json::array();
   for (const auto& s : all)
     out.push_back(snapshot_value(s));
-  return print(out);
+  return printed(out);
 }
 std::string json_of(const snapshot_check& c) {
-  return print({{"layers", c.layers},
+  return printed({{"layers", c.layers},
                     {"granules", c.granules},
                     {"bytes", c.bytes},
                     {"findings", c.findings},
                     {"told", list_value(c.told)}});
 }
 std::string json_of(const restore_info& r) {
-  return print({{"volume", r.name.value},
+  return printed({{"volume", r.name.value},
                     {"volume_uuid", r.volume.to_string()},
                     {"snapshot", r.snapshot},
                     {"done", r.done},
@@ -221,17 +221,17 @@ std::string json_of(const restore_info& r) {
                     {"problem", r.problem}});
 }
 std::string json_of(const rebuild_report& r) {
-  return print({{"found", r.found},
+  return printed({{"found", r.found},
                     {"added", r.added},
                     {"unsealed_removed", r.unsealed_removed},
                     {"problems", list_value(r.problems)}});
 }
-std::string json_of(const group_info& g) { return print(group_value(g)); }
+std::string json_of(const group_info& g) { return printed(group_value(g)); }
 std::string json_of(const std::vector<group_info>& groups) {
   json out = json::array();
   for (const auto& g : groups)
     out.push_back(group_value(g));
-  return print(out);
+  return printed(out);
 }
 
 } // namespace gnomon::actors::cli
