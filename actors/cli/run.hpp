@@ -68,6 +68,18 @@ int run(const record_command&, context&);
 int run(const replay_command&, context&);
 int run(const simulate_command&, context&);
 int run(const history_import_command&, context&);
+int run(const snapshot_create_command&, context&);
+int run(const snapshot_ls_command&, context&);
+int run(const snapshot_show_command&, context&);
+int run(const snapshot_rm_command&, context&);
+int run(const snapshot_verify_command&, context&);
+int run(const snapshot_restore_command&, context&);
+int run(const snapshot_rebuild_command&, context&);
+int run(const group_create_command&, context&);
+int run(const group_ls_command&, context&);
+int run(const group_status_command&, context&);
+int run(const group_snapshot_command&, context&);
+int run(const group_rm_command&, context&);
 int run(const shell_command&, context&);
 
 } // namespace gnomon::actors::cli

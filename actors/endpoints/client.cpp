@@ -226,6 +226,46 @@ result<import_receipt> client::take_in(const volume_ref& ref, const history_rows
   return impl_->request<import_receipt>(timeout::take_in, atom::take_in_v, ref, rows);
 }
 
+result<snapshot_info> client::create_snapshot(const snapshot_request& request) {
+  return impl_->request<snapshot_info>(timeout::snapshot, atom::create_v, request);
+}
+result<std::vector<snapshot_info>> client::list_snapshots(const snapshot_query& query) {
+  return impl_->request<std::vector<snapshot_info>>(timeout::query, atom::list_v, query);
+}
+result<snapshot_info> client::show_snapshot(const snapshot_ref& snapshot) {
+  return impl_->request<snapshot_info>(timeout::query, atom::show_v, snapshot);
+}
+result<snapshot_info> client::remove_snapshot(const snapshot_ref& snapshot) {
+  return impl_->request<snapshot_info>(timeout::snapshot, atom::erase_v, snapshot);
+}
+result<snapshot_check> client::verify_snapshot(const snapshot_ref& snapshot) {
+  return impl_->request<snapshot_check>(timeout::verify, atom::verify_v, snapshot);
+}
+result<restore_info> client::restore_snapshot(const restore_request& request) {
+  return impl_->request<restore_info>(timeout::snapshot, atom::restore_v, request);
+}
+result<std::vector<restore_info>> client::list_restores() {
+  return impl_->request<std::vector<restore_info>>(timeout::query, atom::restore_v);
+}
+result<rebuild_report> client::rebuild_snapshots() {
+  return impl_->request<rebuild_report>(timeout::verify, atom::rebuild_v);
+}
+result<group_info> client::create_group(const group_request& request) {
+  return impl_->request<group_info>(timeout::catalogue, atom::create_v, request);
+}
+result<std::vector<group_info>> client::list_groups() {
+  return impl_->request<std::vector<group_info>>(timeout::query, atom::group_v);
+}
+result<group_info> client::group_status(const group_ref& group) {
+  return impl_->request<group_info>(timeout::query, atom::status_v, group);
+}
+result<group_info> client::snapshot_group(const group_ref& group) {
+  return impl_->request<group_info>(timeout::snapshot, atom::snapshot_v, group);
+}
+result<group_info> client::remove_group(const group_ref& group) {
+  return impl_->request<group_info>(timeout::catalogue, atom::erase_v, group);
+}
+
 std::string control_socket_path(const std::string& data_dir) { return data_dir + "/" + control_socket_name; }
 
 } // namespace gnomon::actors

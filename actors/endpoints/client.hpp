@@ -12,6 +12,7 @@
 #include "actors/protocol/import_messages.hpp"
 #include "actors/protocol/instance_messages.hpp"
 #include "actors/protocol/learning_messages.hpp"
+#include "actors/protocol/snapshot_messages.hpp"
 #include "actors/protocol/volume_messages.hpp"
 
 namespace gnomon::actors {
@@ -66,6 +67,20 @@ public:
   // All of them: page by page, so that those told or removed meanwhile may be among them or not.
   result<std::vector<event_info>> list_events(event_query query);
   result<event_info> remove_event(event_id id);
+
+  result<snapshot_info> create_snapshot(const snapshot_request& request);
+  result<std::vector<snapshot_info>> list_snapshots(const snapshot_query& query);
+  result<snapshot_info> show_snapshot(const snapshot_ref& snapshot);
+  result<snapshot_info> remove_snapshot(const snapshot_ref& snapshot);
+  result<snapshot_check> verify_snapshot(const snapshot_ref& snapshot);
+  result<restore_info> restore_snapshot(const restore_request& request);
+  result<std::vector<restore_info>> list_restores();
+  result<rebuild_report> rebuild_snapshots();
+  result<group_info> create_group(const group_request& request);
+  result<std::vector<group_info>> list_groups();
+  result<group_info> group_status(const group_ref& group);
+  result<group_info> snapshot_group(const group_ref& group);
+  result<group_info> remove_group(const group_ref& group);
 
   // After `unavailable`: shakes hands again, for long-lived users (shell, top) that outlive a control actor or a
   // node.

@@ -282,6 +282,51 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
       [state](atom::take_in a, const volume_ref& ref, const history_rows& rows) {
         return state->pass_on<importer_actor, import_receipt>(importer_name, a, ref, rows);
       },
+      [state](atom::create a, const snapshot_request& request) {
+        return state->pass_on<snapshots_actor, snapshot_info>(snapshots_name, a, request);
+      },
+      [state](atom::list a, const snapshot_query& query) {
+        return state->pass_on<snapshots_actor, std::vector<snapshot_info>>(snapshots_name, a, query);
+      },
+      [state](atom::show a, const snapshot_ref& ref) {
+        return state->pass_on<snapshots_actor, snapshot_info>(snapshots_name, a, ref);
+      },
+      [state](atom::erase a, const snapshot_ref& ref) {
+        return state->pass_on<snapshots_actor, snapshot_info>(snapshots_name, a, ref);
+      },
+      [state](atom::verify a, const snapshot_ref& ref) {
+        return state->pass_on<snapshots_actor, snapshot_check>(snapshots_name, a, ref);
+      },
+      [state](atom::restore a, const restore_request& request) {
+        return state->pass_on<snapshots_actor, restore_info>(snapshots_name, a, request);
+      },
+      [state](atom::restore a) {
+        return state->pass_on<snapshots_actor, std::vector<restore_info>>(snapshots_name, a);
+      },
+      [state](atom::rebuild a) { return state->pass_on<snapshots_actor, rebuild_report>(snapshots_name, a); },
+      [state](atom::create a, const group_request& request) {
+        return state->pass_on<snapshots_actor, group_info>(snapshots_name, a, request);
+      },
+      [state](atom::erase a, const group_ref& group) {
+        return state->pass_on<snapshots_actor, group_info>(snapshots_name, a, group);
+      },
+      [state](atom::group a) {
+        return state->pass_on<snapshots_actor, std::vector<group_info>>(snapshots_name, a);
+      },
+      [state](atom::status a, const group_ref& group) -> caf::result<group_info> {
+        const auto name = group_actor_name(group.name);
+        if (!state->node->tree.contains(name))
+          return to_caf({errc::not_found,
+                         "there is no snapshot group " + quote(group.name.value) + "; `group ls` lists them", 0});
+        return state->pass_on<group_actor, group_info>(name.c_str(), a);
+      },
+      [state](atom::snapshot a, const group_ref& group) -> caf::result<group_info> {
+        const auto name = group_actor_name(group.name);
+        if (!state->node->tree.contains(name))
+          return to_caf({errc::not_found,
+                         "there is no snapshot group " + quote(group.name.value) + "; `group ls` lists them", 0});
+        return state->pass_on<group_actor, group_info>(name.c_str(), a);
+      },
   };
 }
 

@@ -21,6 +21,7 @@
 #include "actors/runtime/liveness.hpp"
 #include "actors/runtime/terminator.hpp"
 #include "actors/runtime/watchdog.hpp"
+#include "actors/snapshots/snapshots.hpp"
 #include "actors/telemetry/alerts.hpp"
 #include "actors/telemetry/recorder.hpp"
 #include "actors/telemetry/telemetry.hpp"
@@ -32,6 +33,9 @@
 #include "store/meta/repair.hpp"
 
 namespace gnomon::actors {
+namespace {
+constexpr std::chrono::seconds snapshots_grace{5}; // for what is captured or restored to come to a stop
+}
 
 node::node(std::unique_ptr<parts> p) : parts_(std::move(p)) {}
 node::~node() { (void)stop(); }
@@ -48,7 +52,7 @@ result<std::unique_ptr<node>> node::start(settings wanted, node_options options)
   p->context.note_configuration({}, settings_warnings(wanted), {});
   p->context.set_settings(std::move(wanted));
   std::unique_ptr<node> made(new node(std::move(p)));
-  for (const auto step : {&node::open_store, &node::start_engine, &node::start_actors}) {
+  for (const auto step : {&node::open_store, &node::start_engine, &node::start_snapshots, &node::start_actors}) {
     if (auto done = (made.get()->*step)(); !done)
       return tl::unexpected(done.error());
   }
@@ -276,6 +280,49 @@ result<void> node::start_engine() {
   return {};
 }
 
+// A catalogue of snapshots that cannot be read keeps no volume from being served.
+result<void> node::start_snapshots() {
+  auto& p = *parts_;
+  auto facts = *p.context.facts();
+  store::snapshot_book_opening opening;
+  auto book = store::snapshot_book::open(p.meta.get(), &opening);
+  if (!book) {
+    log::error("snapshots: {}; none can be taken before the next start", book.error().to_string());
+    facts.problems.push_back("snapshots: " + book.error().to_string());
+    p.context.set_facts(std::move(facts));
+    return {};
+  }
+  p.snapshot_book = std::move(*book);
+  snapshot_works_options options;
+  options.engine = p.engine.get();
+  options.catalogue = p.catalogue.get();
+  options.book = p.snapshot_book.get();
+  options.layers_path = p.directory->layers_path();
+  options.clock = p.context.clock;
+  options.volumes_changed = [tree = &p.context.tree] {
+    if (const auto registry = tree->find_as<registry_actor>(registry_name))
+      caf::anon_send(registry, atom::ask_v, std::string("reconcile"));
+  };
+  p.snapshots = std::make_unique<snapshot_works>(std::move(options));
+  const auto recovered = p.snapshots->recover();
+  auto problems = std::move(opening.problems);
+  if (!recovered)
+    problems.push_back("snapshots: " + recovered.error().to_string());
+  else
+    problems.insert(problems.end(), recovered->problems.begin(), recovered->problems.end());
+  for (auto& problem : problems) {
+    log::error("{}", problem);
+    facts.problems.push_back(std::move(problem));
+  }
+  if (recovered && recovered->unsealed_removed > 0)
+    log::info("{} unfinished layers removed", recovered->unsealed_removed);
+  if (recovered && recovered->added > 0)
+    log::info("{} sealed layers taken in that the catalogue did not name", recovered->added);
+  p.context.snapshots = p.snapshots.get();
+  p.context.set_facts(std::move(facts));
+  return {};
+}
+
 result<void> node::start_actors() {
   auto& p = *parts_;
   auto* context = &p.context;
@@ -312,6 +359,8 @@ result<void> node::start_actors() {
   add(observer_name, root_name, [context](caf::actor_system& s) { return spawn_observer(s, context); });
   add(instances_name, root_name, [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, instances_name); });
   add(roster_name, root_name, [context](caf::actor_system& s) { return spawn_roster(s, context); });
+  add(groups_name, root_name, [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, groups_name); });
+  add(snapshots_name, root_name, [context](caf::actor_system& s) { return spawn_snapshots(s, context); });
   add(importer_name, root_name, [context](caf::actor_system& s) { return spawn_importer(s, context); });
   add(cluster_name, root_name, [context](caf::actor_system& s) { return spawn_cluster(s, context); });
   add(control_name, root_name, [context](caf::actor_system& s) { return spawn_control(s, context); });
@@ -439,6 +488,10 @@ result<void> node::stop() {
   dog.stage("recordings");
   p.context.recordings.stop_all();
   std::vector<volume_uuid> synced;
+  if (p.snapshots) {
+    dog.stage("snapshots under way");
+    p.snapshots->ask_to_stop(snapshots_grace);
+  }
   if (p.engine) {
     dog.stage("draining requests and closing volumes");
     drained = p.engine->stop(p.options.drain_grace);
@@ -448,6 +501,8 @@ result<void> node::stop() {
       if (volume.synced)
         synced.push_back(volume.spec.uuid);
   }
+  if (p.snapshots)
+    p.snapshots->stop();
   stop_actors(dog);
   dog.stage("admin door");
   p.admin.reset();
@@ -477,6 +532,8 @@ result<void> node::stop() {
   if (p.history)
     p.history->stop();
   dog.stage("actor system");
+  p.context.snapshots = nullptr;
+  p.snapshots.reset();
   p.door.reset();
   p.context.door = nullptr;
   p.system.reset();

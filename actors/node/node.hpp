@@ -60,6 +60,7 @@ private:
   result<void> open_store();
   result<void> open_history();
   result<void> start_engine();
+  result<void> start_snapshots();
   result<void> start_actors();
   result<void> open_doors();
   result<void> open_instance_listeners(const settings& wanted, struct node_facts& facts);

@@ -15,6 +15,7 @@
 #include "actors/runtime/node_context.hpp"
 #include "actors/runtime/supervisor.hpp"
 #include "actors/runtime/system_config.hpp"
+#include "actors/snapshots/snapshot_works.hpp"
 #include "config/clock_guard.hpp"
 #include "config/log.hpp"
 #include "io/engine/engine.hpp"
@@ -24,6 +25,7 @@
 #include "store/meta/data_directory.hpp"
 #include "store/meta/event_book.hpp"
 #include "store/meta/instance_book.hpp"
+#include "store/meta/snapshot_book.hpp"
 
 namespace gnomon::actors {
 
@@ -43,6 +45,8 @@ struct node::parts {
   std::unique_ptr<store::history> history;
   std::unique_ptr<fit_pool> fits;
   std::unique_ptr<io::engine> engine;
+  std::unique_ptr<store::snapshot_book> snapshot_book;
+  std::unique_ptr<snapshot_works> snapshots;
   std::unique_ptr<system_config> config;
   std::unique_ptr<caf::actor_system> system;
   std::unique_ptr<local_door> door;

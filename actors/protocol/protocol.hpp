@@ -13,6 +13,7 @@
 #include "actors/protocol/import_messages.hpp"
 #include "actors/protocol/instance_messages.hpp"
 #include "actors/protocol/learning_messages.hpp"
+#include "actors/protocol/snapshot_messages.hpp"
 #include "actors/protocol/volume_messages.hpp"
 
 // Verbs. At most 10 characters each.
@@ -66,6 +67,11 @@ GNOMON_ATOM(add)
 GNOMON_ATOM(remove)
 GNOMON_ATOM(profiles)
 GNOMON_ATOM(profile)
+GNOMON_ATOM(snapshot)
+GNOMON_ATOM(verify)
+GNOMON_ATOM(restore)
+GNOMON_ATOM(rebuild)
+GNOMON_ATOM(group)
 #undef GNOMON_ATOM
 
 namespace gnomon::actors {
@@ -83,6 +89,8 @@ inline constexpr seconds reload{60};         // reload: reads the file and waits
 inline constexpr seconds apply{600};         // apply: all volumes of a config, with their files
 inline constexpr seconds picture{60};        // heat, forecast: reads weeks of history, fits, on busy fit threads
 inline constexpr seconds take_in{120};       // take_in: a batch of rows behind everything the history has queued
+inline constexpr seconds snapshot{120};      // create, restore, snapshot: until the cut or the volume is made
+inline constexpr seconds verify{24 * 3600};  // verify, rebuild: reads whole layers
 inline constexpr seconds record_next{10};    // next: waits up to record_wait for the first record
 } // namespace timeout
 
@@ -275,6 +283,49 @@ using instance_actor = supervised_actor::extend<
     // The history has been read. From a fit thread.
     caf::reacts_to<atom::fitted, fit_completion>>;
 
+// --- snapshots
+// ----------------------------------------------------------------------------------------------------------
+
+// One group of volumes that are snapshotted together.
+using group_actor = supervised_actor::extend<
+    caf::replies_to<atom::status>::with<group_info>,
+    // Answered once the point in time exists and every capture has begun. timed_out: not every member held in time;
+    // io_failed, busy: a member cannot be captured. Nothing has changed then.
+    caf::replies_to<atom::snapshot>::with<group_info>,
+    // A cut that the plan asked for has been made, or failed. From a work thread.
+    caf::reacts_to<atom::failed, bool>,
+    // Work on another thread is done.
+    caf::reacts_to<atom::completed, snapshot_completion>,
+    // Look whether a snapshot is due. From itself.
+    caf::reacts_to<atom::tick>>;
+
+// Snapshots of the node's volumes, and the groups. Every answer but the lists' comes when it is durable.
+using snapshots_actor = supervised_actor::extend<
+    // Answered once the cut is made; the capture goes on, `show` tells how far it is. busy: one runs, or the volume is
+    // being restored; io_failed: a flush of the volume failed.
+    caf::replies_to<atom::create, snapshot_request>::with<snapshot_info>,
+    // The newest snapshot_list_max, oldest first, captures under way and failed ones included.
+    caf::replies_to<atom::list, snapshot_query>::with<std::vector<snapshot_info>>,
+    caf::replies_to<atom::show, snapshot_ref>::with<snapshot_info>,
+    // Its space is free once no other snapshot, restore or clone needs its layers. permission_denied: it is locked.
+    caf::replies_to<atom::erase, snapshot_ref>::with<snapshot_info>,
+    // Reads every byte of every layer that the snapshot needs.
+    caf::replies_to<atom::verify, snapshot_ref>::with<snapshot_check>,
+    // Makes a volume of it. already_exists: the name is taken; corrupt: a layer is damaged or missing.
+    caf::replies_to<atom::restore, restore_request>::with<restore_info>,
+    // Restores under way, and those that ended since the node started.
+    caf::replies_to<atom::restore>::with<std::vector<restore_info>>,
+    // Takes in every layer file that the catalogue does not name.
+    caf::replies_to<atom::rebuild>::with<rebuild_report>,
+    // already_exists: the name, or a volume that is in another group.
+    caf::replies_to<atom::create, group_request>::with<group_info>,
+    // Its snapshots stay, as those of their volumes.
+    caf::replies_to<atom::erase, group_ref>::with<group_info>, caf::replies_to<atom::group>::with<std::vector<group_info>>,
+    // Work on another thread is done.
+    caf::reacts_to<atom::completed, snapshot_completion>,
+    // Restores that stand still go on. From itself.
+    caf::reacts_to<atom::tick>>;
+
 // --- the local control door
 // -------------------------------------------------------------------------------------------
 
@@ -330,7 +381,21 @@ using control_actor = supervised_actor::extend<
     // As at the roster and the instance's profile actor.
     caf::replies_to<atom::profiles>::with<std::vector<instance_summary>>,
     caf::replies_to<atom::profile, instance_id>::with<instance_details>,
-    caf::replies_to<atom::describe, instance_id, instance_change>::with<instance_summary>>;
+    caf::replies_to<atom::describe, instance_id, instance_change>::with<instance_summary>,
+    // As at the snapshot service.
+    caf::replies_to<atom::create, snapshot_request>::with<snapshot_info>,
+    caf::replies_to<atom::list, snapshot_query>::with<std::vector<snapshot_info>>,
+    caf::replies_to<atom::show, snapshot_ref>::with<snapshot_info>,
+    caf::replies_to<atom::erase, snapshot_ref>::with<snapshot_info>,
+    caf::replies_to<atom::verify, snapshot_ref>::with<snapshot_check>,
+    caf::replies_to<atom::restore, restore_request>::with<restore_info>,
+    caf::replies_to<atom::restore>::with<std::vector<restore_info>>,
+    caf::replies_to<atom::rebuild>::with<rebuild_report>,
+    caf::replies_to<atom::create, group_request>::with<group_info>,
+    caf::replies_to<atom::erase, group_ref>::with<group_info>, caf::replies_to<atom::group>::with<std::vector<group_info>>,
+    // As at the group's actor.
+    caf::replies_to<atom::status, group_ref>::with<group_info>,
+    caf::replies_to<atom::snapshot, group_ref>::with<group_info>>;
 
 } // namespace gnomon::actors
 
@@ -394,4 +459,19 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::instance_change))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::instance_summary))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::instance_details))
 CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::instance_summary>))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_ref))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_request))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_info))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_query))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_check))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::restore_request))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::restore_info))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::rebuild_report))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::group_ref))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::group_request))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::group_info))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_completion))
+CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::snapshot_info>))
+CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::restore_info>))
+CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::group_info>))
 CAF_END_TYPE_ID_BLOCK(gnomon)

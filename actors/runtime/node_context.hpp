@@ -36,6 +36,7 @@ namespace gnomon::actors {
 
 class fit_pool;
 class local_door;
+class snapshot_works;
 
 // Names in the supervision tree.
 inline constexpr const char* registry_name = "registry";
@@ -52,6 +53,9 @@ inline constexpr const char* forecasters_name = "forecasters";
 inline constexpr const char* node_forecaster_name = "forecaster/@node"; // no volume's name has an @
 inline constexpr const char* roster_name = "roster";
 inline constexpr const char* instances_name = "instances";
+inline constexpr const char* snapshots_name = "snapshots";
+inline constexpr const char* groups_name = "groups";
+inline std::string group_actor_name(const group_name& name) { return "group/" + name.value; }
 inline std::string instance_actor_name(const instance_id& id) { return "instance/" + id.value; }
 inline constexpr const char* volume_kind = "volume";
 inline constexpr const char* pattern_kind = "pattern";
@@ -151,6 +155,7 @@ public:
   store::history* history = nullptr; // none: it could not be opened; nothing is learned, everything else works
   store::instance_book* instances = nullptr; // none: it could not be opened
   fit_pool* fits = nullptr;
+  snapshot_works* snapshots = nullptr; // none: its catalogue could not be opened
   local_door* door = nullptr; // none: no control socket (--nbd-stdio, tests)
   const clock_source* clock;
   clock_guard* ages = nullptr; // tells what is old; none: `clock` does (tests)

@@ -10,6 +10,7 @@
 #include "actors/cli/grammar/command_learning.hpp"
 #include "actors/cli/grammar/event_grammar.hpp"
 #include "actors/cli/grammar/options.hpp"
+#include "actors/cli/grammar/snapshot_grammar.hpp"
 #include "config/names.hpp"
 #include "config/text.hpp"
 #include "config/units.hpp"
@@ -18,8 +19,8 @@ namespace gnomon::actors::cli {
 namespace {
 constexpr std::string_view verbs[] = {"check",    "status",  "reload", "volume", "instance", "heat",   "forecast",
                                       "event",    "top",     "actors", "ask",      "record", "replay",
-                                      "simulate", "history", "node",   "shadow",   "shell",
-                                      "help",     "quit"};
+                                      "simulate", "history", "node",   "shadow",   "snapshot", "group",
+                                      "shell",    "help",    "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
                                              "undelete", "purge", "rename", "describe", "read-only",
                                              "who",      "fence", "unfence", "grant",   "revoke",
@@ -29,6 +30,9 @@ constexpr std::string_view node_verbs[] = {"ls"};
 constexpr std::string_view shadow_verbs[] = {"create", "ls", "drop"};
 constexpr std::string_view event_verbs[] = {"add", "ls", "rm"};
 constexpr std::string_view history_verbs[] = {"import"};
+constexpr std::string_view snapshot_verbs[] = {"create", "ls",      "show",             "rm",
+                                               "verify", "restore", "rebuild-catalogue"};
+constexpr std::string_view group_verbs[] = {"create", "ls", "status", "snapshot", "rm"};
 
 CLI::Option* add_volume(CLI::App* app, volume_ref& volume) {
   return app->add_option("VOLUME", volume.text, "its name or uuid")->required()->type_name("");
@@ -118,6 +122,9 @@ struct grammar {
     add_ask();
     event_.add_to(*app.add_subcommand("event", "what is told of the load: deployments, scaling, batch jobs"),
                   out.what);
+    snapshot_.add_to(*app.add_subcommand("snapshot", "points in time of a volume: take, list, check, restore, delete"),
+                     *app.add_subcommand("group", "volumes that are snapshotted together at one point in time"),
+                     out.what);
     add_forecast();
     add_instance_verbs(app.add_subcommand("instance", "compute instances: what they are, do and will do"));
     add_heat();
@@ -408,6 +415,7 @@ private:
   volume_clear_command clear_;
   volume_accept_loss_command accept_loss_;
   event_grammar event_;
+  snapshot_grammar snapshot_;
   forecast_command forecast_;
   std::string forecast_volume_;
   instance_id forecast_instance_;
@@ -526,6 +534,10 @@ std::span<const std::string_view> words_after(std::string_view verb) {
     return node_verbs;
   if (verb == "shadow")
     return shadow_verbs;
+  if (verb == "snapshot")
+    return snapshot_verbs;
+  if (verb == "group")
+    return group_verbs;
   return {};
 }
 

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "actors/cli/grammar/snapshot_commands.hpp"
 #include "actors/protocol/event_messages.hpp"
 #include "actors/protocol/instance_messages.hpp"
 #include "actors/protocol/learning_messages.hpp"
@@ -214,8 +215,10 @@ using command =
                  volume_unfence_command, volume_grant_command, volume_clear_command, volume_accept_loss_command,
                  event_add_command, event_ls_command, event_rm_command, forecast_command, heat_command,
                  instance_ls_command, instance_show_command, instance_set_command, node_ls_command, shadow_ls_command,
-                 shadow_create_command, shadow_drop_command, record_command,
-                 replay_command, simulate_command, history_import_command>;
+                 shadow_create_command, shadow_drop_command, record_command, replay_command, simulate_command,
+                 history_import_command, snapshot_create_command, snapshot_ls_command, snapshot_show_command,
+                 snapshot_rm_command, snapshot_verify_command, snapshot_restore_command, snapshot_rebuild_command,
+                 group_create_command, group_ls_command, group_status_command, group_snapshot_command, group_rm_command>;
 
 struct invocation {
   node_location location;

@@ -29,6 +29,11 @@ const std::map<std::string_view, std::vector<std::string_view>> options{
     {"volume undelete", {"--as"}},
     {"volume purge", {"--yes"}},
     {"volume fence", {"--instance"}},
+    {"snapshot create", {"--note", "--wait"}},
+    {"snapshot ls", {"--group", "--volume"}},
+    {"snapshot restore", {"--to", "--wait"}},
+    {"group create", {"--every", "--prediction", "--retain", "--volumes"}},
+    {"group snapshot", {"--wait"}},
 };
 
 template <class Words>
@@ -66,6 +71,12 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
       add_matching(out.candidates, names(name_kind::instances), partial);
     else if (last == "--criticality")
       add_matching(out.candidates, std::vector<std::string_view>{"low", "normal", "high"}, partial);
+  } else if (verb == "snapshot") {
+    if ((before.size() == 2 && before[1] == "create") || last == "--volume")
+      add_matching(out.candidates, names(name_kind::volumes), partial);
+  } else if (verb == "group") {
+    if (last == "--volumes")
+      add_matching(out.candidates, names(name_kind::volumes), partial);
   } else if (verb == "history") {
     if (last == "--volume")
       add_matching(out.candidates, names(name_kind::volumes), partial);
