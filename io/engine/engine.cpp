@@ -147,17 +147,16 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
   };
   while (open() && std::chrono::steady_clock::now() < until)
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  const bool unanswered = cluster_ && !cluster_->stop(boot_clock::now() + std::chrono::seconds{5});
+  if (unanswered)
+    log::error("requests to other nodes do not end");
   if (open()) {
     end_connections(nullptr, {}, nbd_service::manner::drop);
     const auto last = std::chrono::steady_clock::now() + std::chrono::seconds{2};
     while (open() && std::chrono::steady_clock::now() < last)
       std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }
-  bool abandoned = open();
-  if (cluster_ && !cluster_->stop(boot_clock::now() + std::chrono::seconds{5})) {
-    log::error("requests to other nodes do not end");
-    abandoned = true;
-  }
+  bool abandoned = open() || unanswered;
   plane_.blocking.stop();
   abandoned |= !plane_.seeking.stop(std::max(until, std::chrono::steady_clock::now() + std::chrono::seconds{1}));
   for (const auto& core : registry_.all()) {

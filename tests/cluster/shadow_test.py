@@ -127,7 +127,8 @@ class Shadow(unittest.TestCase):
         self.assertIn("has a shadow here", self.beta.cli("shadow", "create", "db", "--node", "beta", check=False).stderr)
         self.beta.cli("shadow", "drop", "db", "--node", "beta")
         self.assertFalse(nodes.shadow(self.beta, "db")["shadow"])
-        self.make()
+        again = ("shadow", "create", "db", "--node", "beta", "--wait")
+        node.wait_until(lambda: self.beta.cli(*again, check=False).returncode == 0, 20, "a new shadow")
 
     def test_a_write_waits_for_a_gateway_that_stands_still_and_no_longer_than_its_lease(self):
         near = connect(self.alpha, "db")
