@@ -17,7 +17,7 @@ result<engine::cluster_endpoints> node_engine::listen_cluster() {
   const auto& settings = options_.cluster->settings;
   if (settings.data_listen) {
     auto opened = listener::open(
-        *settings.data_listen, options_.nbd.socket_mode, *plane_.rings[0],
+        *settings.data_listen, options_.nbd.socket_mode, std::nullopt, *plane_.rings[0],
         [this](int fd, const instance_id&) {
           new_client client;
           client.fd = fd;
