@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numbers>
+
+#include "forecasting/planner/plan.hpp"
 
 namespace gnomon::forecasting {
 namespace {
@@ -15,9 +18,14 @@ constexpr double anything = std::numeric_limits<double>::max();
 } // namespace
 
 value_placer::value_placer(std::size_t capacity, const link_model& link, const value_options& options)
-    : placement_policy(std::max<std::size_t>(1, capacity), link), options_(options),
+    : placement_policy(std::max<std::size_t>(1, capacity), link), options_(options), link_(link),
       coarse_(heat_classes * heat_classes * expected_classes),
-      fine_(heat_classes * heat_classes * heat_classes * expected_classes) {}
+      fine_(heat_classes * heat_classes * heat_classes * expected_classes) {
+  store.on_outcome = [this](cache_item i, bool used) {
+    if (used && store.kind_of(i) == prediction_kind::recurring)
+      chunks_[i / per_chunk_].used += 1;
+  };
+}
 
 namespace {
 // Classes twice as wide as the one before: 0: below `least`.
@@ -92,7 +100,7 @@ void value_placer::rate(chunk_state& c, double now) const {
     recent += options_.weight[k] * c.heat[k] * std::exp2(-ago / options_.half_life_seconds[k]) * std::numbers::ln2 /
               options_.half_life_seconds[k];
   const double by_day = options_.recurring_weight * static_cast<double>(c.expected) * c.right / c.announced;
-  c.by_day = by_day > recent;
+  c.recent = recent;
   c.rate = std::max(recent, by_day);
   if (options_.learned_from > 0) {
     const auto at = situation(c, now);
@@ -168,11 +176,20 @@ void value_placer::copy_chunk(std::uint32_t chunk, std::uint32_t from, double no
       return;
     store.fetch(i, now, kind);
     keep(i);
+    if (kind != prediction_kind::recurring)
+      continue;
+    auto& c = chunks_[chunk];
+    if (c.copied > options_.trust_memory_granules) {
+      c.copied /= 2;
+      c.used /= 2;
+    }
+    c.copied += 1;
   }
 }
 
 void value_placer::read(const placed_read& r, granule_numbers& numbers) {
   per_chunk_ = numbers.per_chunk();
+  numbers_ = &numbers;
   // A read is near only if all of it is: a granule of a long read has its part in that.
   const double part = std::pow(static_cast<double>(r.granules.size()), -options_.long_reads);
   for (std::size_t k = 0; k < r.granules.size(); ++k) {
@@ -217,7 +234,8 @@ void value_placer::tick(double now) {
     return static_cast<double>(
         c.usual[static_cast<std::size_t>(s + static_cast<std::int64_t>(slots_of_day)) % slots_of_day]);
   };
-  for (std::uint32_t k = 0; k < chunks_.size(); ++k) {
+  std::vector<std::uint32_t> wanted;
+  for (std::uint32_t k = 0; k < numbers_->chunks() && k < chunks_.size(); ++k) {
     chunk_state& c = chunks_[k];
     if (c.usual.empty())
       continue;
@@ -229,10 +247,63 @@ void value_placer::tick(double now) {
     c.expected = static_cast<float>(((1 - part) * here + part * next) / slot_seconds);
     c.rated_at = -1e18;
     learn(c, now);
-    if (c.expected > 0)
-      copy_chunk(k, 0, now, prediction_kind::recurring);
+    if (c.expected > 0 && worth_copying(k, now) > 0)
+      wanted.push_back(k);
   }
   slot_ = slot;
+  if (!wanted.empty())
+    plan_ahead(now, wanted);
+}
+
+std::uint32_t value_placer::worth_copying(std::uint32_t chunk, double now) {
+  std::uint32_t count = 0;
+  for (std::uint32_t k = 0; k < per_chunk_; ++k) {
+    const cache_item i = chunk * per_chunk_ + k;
+    count += !store.holds(i) && worth(i, now) >= price_ * options_.gain_min ? 1 : 0;
+  }
+  return count;
+}
+
+// Asks the planner which of these chunks are brought in, as a daemon would: the home is one node, this is the other.
+void value_placer::plan_ahead(double now, const std::vector<std::uint32_t>& chunks) {
+  constexpr std::uint32_t home = 0, here = 1;
+  const double granule = simulated_granule_bytes;
+  planner_input in;
+  in.now_seconds = now;
+  in.options.default_round_trip_seconds = 0; // part of what a read from the home takes
+  in.nodes.resize(2);
+  in.nodes[here].space_bytes = static_cast<double>(store.capacity()) * granule;
+  in.nodes[here].copy_bytes_per_second = link_.ahead_bytes_per_second;
+  in.nodes[here].stage_read_seconds = link_.near_seconds;
+  std::map<std::uint32_t, std::uint32_t> volumes; // of the trace: of the input
+  std::map<std::pair<std::uint32_t, std::uint64_t>, std::uint32_t> number;
+  for (const std::uint32_t k : chunks) {
+    const auto& place = numbers_->chunk_at(k);
+    const auto [v, is_new] = volumes.try_emplace(place.volume, static_cast<std::uint32_t>(in.volumes.size()));
+    if (is_new) {
+      auto& volume = in.volumes.emplace_back();
+      volume.home = home;
+      volume.chunk_bytes = granule * per_chunk_;
+      volume.home_read_seconds = link_.far_seconds;
+    }
+    number[{v->second, place.chunk}] = k;
+    auto& row = in.chunks.emplace_back();
+    row.node = here;
+    row.volume = v->second;
+    row.chunk = place.chunk;
+    row.reads_per_second = chunks_[k].recent;
+    row.expected_reads[static_cast<std::size_t>(prediction_kind::recurring)] = chunks_[k].rate;
+    row.useful_share = static_cast<double>(worth_copying(k, now)) / per_chunk_;
+    row.last_access_seconds = std::max(0.0, chunks_[k].last);
+    for (const std::uint64_t of : {place.chunk, planner_trust::all_chunks})
+      in.trust.push_back({v->second, of, prediction_kind::recurring, chunks_[k].copied, chunks_[k].used});
+  }
+  const auto planned = plan(in);
+  if (!planned)
+    return;
+  for (const auto& d : planned->decisions)
+    for (std::uint64_t c = 0; d.kind == decision_kind::create && c < d.chunks; ++c)
+      copy_chunk(number.at({d.volume, d.first_chunk + c}), 0, now, prediction_kind::recurring);
 }
 
 } // namespace gnomon::forecasting

@@ -3,7 +3,8 @@
 // day, where that is more and was right so far; it is shared among the chunk's granules by how often each was read,
 // and what is left for those never read is the share of the chunk's reads that met a new granule (Good & Turing).
 // So a chunk that is read all over is brought in whole, one that is scanned once makes room at once, and one of which
-// few granules are read again and again costs only those. A value without clock or I/O: one thread at a time.
+// few granules are read again and again costs only those. What is brought in for the time of day is decided by the
+// planner (forecasting/planner), which keeps the book of how that did. A value without clock or I/O: one thread.
 #pragma once
 
 #include <array>
@@ -25,7 +26,8 @@ struct value_options {
   double recurring_weight = 1;      // 0: the time of day is not looked at
   double recurring_learns = 0.4;    // share of the newest day in what is expected
   double tick_seconds = 300;
-  double learned_from = 30; // samples of a situation after which what followed it counts for half; 0: never
+  double trust_memory_granules = 512; // copies for the time of day, after which the oldest count for half
+  double learned_from = 30;           // samples of a situation after which what followed it counts for half; 0: never
 };
 
 class value_placer final : public placement_policy {
@@ -44,12 +46,13 @@ private:
     double read_sum = 0;                               // of the granules' counts, as of `last`
     std::uint32_t seen = 0;                            // granules ever read
     double rate = 0, read_decay = 1, rated_at = -1e18; // what was computed at `rated_at`
-    bool by_day = false;                               // the rate is what is expected at this time of day
+    double recent = 0;                                 // the rate without what is expected
     std::vector<float> usual, today;                   // reads per slot of the day
     float expected = 0;                                // reads per second, by `usual`
     double since_tick = 0;                             // reads
     std::array<std::uint16_t, 2> situation{};          // at the last tick
     double right = 1, announced = 2;                   // reads that were expected and came, and all expected
+    double copied = 0, used = 0;                       // granules brought in for the time of day, and of them read
   };
   void grow(cache_item i);
   void count(cache_item i, double now, bool counts_for_chunk, double part);
@@ -59,12 +62,16 @@ private:
   void keep(cache_item i);
   void copy_chunk(std::uint32_t chunk, std::uint32_t from, double now, prediction_kind kind);
   void tick(double now);
+  void plan_ahead(double now, const std::vector<std::uint32_t>& chunks);
+  std::uint32_t worth_copying(std::uint32_t chunk, double now); // granules that are missing and worth it
   void end_slot(chunk_state& c) const;
   std::array<std::size_t, 2> situation(const chunk_state& c, double now) const;
   void learn(chunk_state& c, double now);
 
   value_options options_;
+  link_model link_;
   std::uint32_t per_chunk_ = 0;
+  const granule_numbers* numbers_ = nullptr; // of the node; lives longer than its policy
   std::vector<chunk_state> chunks_;
   std::vector<float> reads_; // per granule, decayed, as of last_read_
   std::vector<double> last_read_;
