@@ -10,12 +10,8 @@ namespace gnomon {
 namespace {
 
 constexpr inert_key keys[] = {
-    {"/cluster/listen", "peers"},
-    {"/cluster/data_listen", "peers"},
-    {"/cluster/peers", "peers"},
-    {"/stage", "shadows"},
     {"/archive", "the archive"},
-    {"/volumes/*/shadow/granularity", "shadows"},
+    {"/volumes/*/shadow/granularity", "shadows of parts of a volume"},
     {"/volumes/*/archive_after", "the archive"},
     {"/instances/*/snapshots", "snapshots"},
     {"/snapshot_groups", "snapshots"},

@@ -205,10 +205,14 @@ void cluster::open_remote(const node_name& home, const session::told_volume& vol
   spec.size = volume.size;
   spec.shared = volume.shared;
   ::unlink(spec.path.c_str());
-  if (const int fd = ::open(spec.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); fd < 0)
-    return log::error("volume {} of node {}: {}: {}", volume.name.value, home.value, spec.path, std::strerror(errno));
-  else
+  const int fd = ::open(spec.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  const bool made = fd >= 0 && ::ftruncate(fd, static_cast<off_t>(spec.size.value)) == 0;
+  const int made_errno = errno;
+  if (fd >= 0)
     ::close(fd);
+  if (!made)
+    return log::error("volume {} of node {}: {}: {}", volume.name.value, home.value, spec.path,
+                      std::strerror(made_errno));
   auto core = volume_core::open(spec, plane_);
   if (!core)
     return log::error("volume {} of node {}: {}", volume.name.value, home.value, core.error().message);
