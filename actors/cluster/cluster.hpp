@@ -1,4 +1,4 @@
-// The actor that speaks for the cluster: which peers there are, which of their volumes are served here, and their
+// The cluster as operators see it: which peers there are, which of their volumes are served here, and their
 // shadows on this node, made and dropped by hand. It decides nothing about coherence; the engine does.
 #pragma once
 

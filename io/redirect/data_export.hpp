@@ -1,5 +1,5 @@
-// The export names by which a gateway logs in at a home's data listener: UUID@node:SESSION:PROOF:USE. Who knows the proof
-// of an open session is the gateway of that session. Pure; any thread.
+// The export names by which a gateway logs in at a home's data listener: UUID@node:SESSION:PROOF:USE. The proof of an
+// open session is known to its gateway only. Pure; any thread.
 #pragma once
 
 #include <optional>

@@ -43,7 +43,7 @@ public:
   // Its reply has arrived, or never will.
   void end_own_write() noexcept { word_.fetch_sub(one_own, std::memory_order_acq_rel); }
 
-  // Whoever returns from here may tell the home that nothing older is served.
+  // After the return nothing older is served, so the invalidation may be acknowledged.
   void invalidate() noexcept {
     std::uint64_t seen = word_.load(std::memory_order_relaxed), next = 0;
     do {
