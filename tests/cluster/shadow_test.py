@@ -190,6 +190,40 @@ class Shadow(TwoNodes):
         self.assertGreater(near * 100, (near + far) * 20) # else it shows nothing
 
 
+class TwoGateways(unittest.TestCase):
+    def test_two_nodes_shadow_one_volume_and_neither_serves_what_the_other_has_overwritten(self):
+        three = nodes.cluster({"alpha": [{"name": "db", "size": "16MiB", "shared": True}], "beta": [], "gamma": []})
+        for one in three.values():
+            one.start()
+        nodes.wait_for_sessions(three)
+        gateways = [three["beta"], three["gamma"]]
+        for one in gateways:
+            nodes.wait_for_volume(one, "db")
+        checker = Checker(16)
+        near = connect(three["alpha"], "db")
+        for block in range(16):
+            checker.write(near, block)
+        for one in gateways:
+            one.cli("shadow", "create", "db", "--node", one.config["node"], "--wait")
+        seed = int(os.environ.get("GNOMON_SEED", random.randrange(1 << 30)))
+        print(f"shadow_test: GNOMON_SEED={seed}", flush=True)
+        clients = [nodes.child(checker.run, one, "db", seed + i, 0.05, range(i, 16, 3))
+                   for i, one in enumerate(three.values())]
+        time.sleep(60 if LONG else 8)
+        checker.end.value = 1
+        for client in clients:
+            client.join(60)
+            self.assertEqual(client.exitcode, 0)
+        self.assertTrue(checker.problems.empty(), checker.problems.empty() or checker.problems.get())
+        self.assertEqual(checker.failed.value, 0)
+        for one in gateways:
+            counters = nodes.shadow(one, "db")
+            print(one.config["node"], {key: counters[key] for key in ("near", "far", "near_us", "far_us")}, flush=True)
+            self.assertGreater(counters["near"], 0)
+        for one in three.values():
+            self.assertEqual(one.stop(), 0, one.log()[-3000:])
+
+
 class StandsStill(TwoNodes):
     lease = "4s" # long enough to be held still when the write comes, on a busy machine too
 
