@@ -10,7 +10,7 @@ export LC_ALL=C # sort and comm must agree
 build=(
   g++ cmake ninja-build pkg-config ccache mold
   libcaf-dev liburing-dev liblmdb-dev libzstd-dev libxxhash-dev zlib1g-dev libssl-dev libedit-dev libnbd-dev
-  libarmadillo-dev libopenblas-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev libcpp-httplib-dev
+  libarmadillo-dev libopenblas-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev libboost-dev
   libexpected-dev libboost-test-dev
 )
 # Independent NBD clients and servers for the process tests, clang for the fuzz targets. nbdfuse is in libnbd-bin.

@@ -30,6 +30,12 @@ void start(level lowest, std::string_view component) {
   logger().set_pattern("%Y-%m-%dT%H:%M:%S.%fZ %l " + std::string(component) + ": %v", spdlog::pattern_time_type::utc);
 }
 
+void set_level(level lowest) { logger().set_level(to_spdlog(lowest)); }
+
+level level_of(std::string_view text) noexcept {
+  return text == "debug" ? level::debug : text == "warning" ? level::warning : text == "error" ? level::error : level::info;
+}
+
 bool enabled(level at) noexcept { return logger().should_log(to_spdlog(at)); }
 
 void write(level at, std::string_view text) { logger().log(to_spdlog(at), text); }

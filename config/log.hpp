@@ -12,6 +12,10 @@ enum class level { debug, info, warning, error };
 
 // Call once before threads start. `component` prefixes every line, for example the node's name.
 void start(level lowest, std::string_view component);
+// From now on; any thread.
+void set_level(level lowest);
+// "debug", "info", "warning", "error" as in the configuration; anything else is info.
+level level_of(std::string_view text) noexcept;
 bool enabled(level at) noexcept;
 void write(level at, std::string_view text);
 

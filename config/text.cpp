@@ -35,7 +35,40 @@ std::string escape_remaining_controls(std::string text) {
   return safe;
 }
 
+// The code point at the beginning of `text` and its bytes; 0 bytes: not UTF-8.
+std::pair<char32_t, std::size_t> first_code_point(std::string_view text) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = at(0);
+  if (lead < 0x80)
+    return {lead, 1};
+  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || text.size() < length)
+    return {0, 0};
+  char32_t code = lead & (0x7fu >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((at(i) & 0xc0) != 0x80)
+      return {0, 0};
+    code = code << 6 | (at(i) & 0x3fu);
+  }
+  constexpr char32_t shortest[] = {0, 0, 0x80, 0x800, 0x10000};
+  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
+  return code < shortest[length] || code > 0x10ffff || surrogate ? std::pair<char32_t, std::size_t>{0, 0}
+                                                                 : std::pair{code, length};
+}
+
 } // namespace
+
+bool is_printable_text(std::string_view text) {
+  while (!text.empty()) {
+    const auto [code, length] = first_code_point(text);
+    const bool control = code < 0x20 || (code >= 0x7f && code <= 0x9f);
+    const bool turns = (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+    if (length == 0 || control || turns)
+      return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
 
 std::string quote(std::string_view text, std::size_t length_max) {
   const bool cut = text.size() > length_max;

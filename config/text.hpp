@@ -16,6 +16,10 @@ std::string quote(std::string_view text, std::size_t length_max = 60);
 // The same escapes without the quotes.
 std::string printable(std::string_view text, std::size_t length_max = 60);
 
+// Whether `text` is UTF-8 for one line: without control characters (C0, C1, DEL), line separators or marks that turn the
+// direction of what follows. What is not must be escaped before a person sees it.
+bool is_printable_text(std::string_view text);
+
 // Edits (insert, delete, replace, swap of neighbours; each counts 1) that make `b` from `a`, letters compared without
 // case. Words longer than 64 bytes count as unrelated: the result is their greater length.
 std::size_t edit_distance(std::string_view a, std::string_view b);

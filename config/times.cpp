@@ -36,14 +36,16 @@ public:
     return true;
   }
   void expect(char c) { ok_ = take(c) && ok_; }
-  // One to six decimals of a second.
+  // One to nine decimals of a second, as whole microseconds: what is finer is dropped.
   int decimals() {
     const auto width = std::min(rest_.find_first_not_of("0123456789"), rest_.size());
-    if (width == 0 || width > 6)
+    if (width == 0 || width > 9)
       return ok_ = false, 0;
-    int value = number(width);
+    int value = number(std::min<std::size_t>(width, 6));
     for (auto i = width; i < 6; ++i)
       value *= 10;
+    if (width > 6)
+      rest_.remove_prefix(width - 6);
     return value;
   }
   bool ok() const { return ok_; }

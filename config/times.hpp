@@ -14,7 +14,7 @@ namespace gnomon {
 inline constexpr wall_time time_min{};
 inline constexpr wall_time time_max{microseconds{253'402'300'799'999'999}};
 
-// "2026-11-30T22:00:00Z", "2026-11-30T23:00+01:00" (seconds and up to six decimals of them may be given; the zone has
+// "2026-11-30T22:00:00Z", "2026-11-30T23:00+01:00" (seconds and up to nine decimals of them may be given, six count; the zone has
 // to be, since nobody knows whose local time would be meant), "now", "in 2h", "90m ago" (durations as in
 // config/units.hpp). invalid_argument with what is wrong and, where it can be guessed, what to write instead.
 result<wall_time> parse_time(std::string_view text, wall_time now);

@@ -19,6 +19,24 @@ namespace gnomon::io {
 
 class granule_source;
 
+// Who may not attach a volume, whatever the access policy says. Kept durably by the control plane; the epoch grows with
+// every change and is never given again.
+struct fence_set {
+  std::uint64_t epoch = 0;
+  bool everybody = false;           // nobody may attach
+  std::vector<instance_id> fenced;  // these may not
+  std::optional<instance_id> only;  // handed over: nobody else may
+  bool admits(const instance_id& who) const {
+    if (everybody || (only && *only != who))
+      return false;
+    for (const auto& one : fenced)
+      if (one == who)
+        return false;
+    return true;
+  }
+  friend bool operator==(const fence_set&, const fence_set&) = default;
+};
+
 // What a volume is made of when it is opened; resize and publish change it later.
 struct volume_spec {
   volume_uuid uuid;
@@ -32,6 +50,7 @@ struct volume_spec {
   bool writes_failed = false;       // an fsync failed earlier and no operator has cleared it: writes get EIO
   bool exclusive_block_device = true;
   std::shared_ptr<granule_source> source; // of the granules that `path` does not hold; null: it holds them all
+  fence_set fences;                 // in force since the file was opened, or since set_fences() was answered
   std::string presence_path;        // with a source: which granules `path` holds; made when it does not exist
 };
 
@@ -66,6 +85,7 @@ struct volume_status {
   bool opened_read_only = false;    // its file is: only reopening it makes it writable
   bool failure_recorded = true;     // false: a failed sync could not be recorded; every request is refused
   bool synced = false;              // after stop(): the last sync covered everything
+  bool closing = false;             // a close has begun and has not ended, or has failed: only closing it again helps
 };
 
 // --- capture of a volume's content as of a cut, for a layer
@@ -100,9 +120,15 @@ struct presence_report {
 
 // Which instance may open which volume. No entries at all: every client of a listener is one anonymous instance.
 struct access_policy {
-  struct grant { instance_id instance; std::vector<volume_name> volumes; bool snapshots = false; };
+  struct grant {
+    instance_id instance;
+    std::vector<volume_name> volumes;
+    bool snapshots = false;
+    friend bool operator==(const grant&, const grant&) = default;
+  };
   bool restricted = false;          // true once the config has an `instances` section
   std::vector<grant> grants;
+  friend bool operator==(const access_policy&, const access_policy&) = default;
 };
 
 // Something the control plane should know, reported from a ring or the maintenance thread.

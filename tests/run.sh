@@ -15,6 +15,8 @@
 # kept, so a second run only builds what changed. The actors' suites under ThreadSanitizer need a CAF that is built with
 # it too (tests/sanitized_caf.sh): --long.
 # shellcheck disable=SC2317,SC2086  # finish() is called by the trap; the unquoted ones are numbers
+# GNOMON_CASES names a folder of independent case programs, each of which starts nodes of its own (default: the one
+# beside the checkout, where there is one); they run against the preset's build.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -28,7 +30,7 @@ while [ $# -gt 0 ]; do
     --only) only=${2:?--only wants a label}; shift 2 ;;
     --long) long=1; shift ;;
     --no-install) install=0; shift ;;
-    *) sed -n '2,16s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,18s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
 
@@ -142,6 +144,30 @@ PYTHON
   fi
 }
 
+# run_cases PRESET: each program says by its status whether it passed (0), failed (1) or cannot run here (2). They mostly
+# wait, so a few run at once.
+run_cases() {
+  local name=$1 folder=${GNOMON_CASES:-$PWD/../shared/cases} out status case
+  [ -d "$folder" ] || return 0
+  out=$PWD/build/$name/cases
+  rm -rf "$out"
+  mkdir -p "$out"
+  say "cases $name"
+  export GNOMON_BIN=$PWD/build/$name/bin
+  # shellcheck disable=SC2016
+  find "$folder" -maxdepth 1 -name '[0-9]*_*.py' | sort | OUT=$out xargs -P 3 -I{} bash -c \
+    'name=$(basename "{}" .py); timeout -k 30 300 "{}" >"$OUT/$name.log" 2>&1; echo $? >"$OUT/$name.status"'
+  for status in "$out"/*.status; do
+    case=$(basename "$status" .status)
+    grep -a "^CASE $case " "$out/$case.log" | tail -n 1
+    case $(cat "$status") in
+      0) passed=$((passed + 1)) ;;
+      2) skipped+=("$name: case $case") ;;
+      *) step_failed "$name: case $case (build/$name/cases/$case.log)" ;;
+    esac
+  done
+}
+
 wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
 
 mkdir -p build
@@ -177,6 +203,9 @@ if [ -n "$meanwhile" ]; then
   meanwhile=
   cat "build/$preset.process.log"
   count "$meanwhile_report" $status "$preset" "-L ^process$"
+fi
+if { [ -z "$only" ] || [ "$only" = process ]; } && [ -x "build/$preset/bin/gnomond" ]; then
+  run_cases "$preset"
 fi
 if [ $asan_built = 1 ] && wanted asan; then
   run_ctest asan -L '^asan$'

@@ -12,13 +12,8 @@ result<std::string> find_data_dir(const node_location& location, const char* env
   if (!location.data_dir.empty())
     return location.data_dir;
   if (!location.config_path.empty()) {
-    auto parsed = load_settings(location.config_path);
-    if (!parsed)
-      return tl::unexpected(parsed.error());
-    if (!parsed->ok())
-      return fail(errc::invalid_argument, fmt::format("{} is not a valid configuration; `gnomon check {}` says why",
-                                                      location.config_path, location.config_path));
-    return parsed->value.data_dir;
+    // The node runs with the version that it read: what is wrong with the file now does not keep anybody from it.
+    return find_data_dir_in(location.config_path);
   }
   if (environment != nullptr && *environment != '\0')
     return std::string(environment);

@@ -13,7 +13,8 @@ inline constexpr const char* data_dir_variable = "GNOMON_DATA_DIR";
 inline constexpr const char* data_dir_default = "/var/lib/gnomon";
 
 // --data-dir, else what the file of --config says, else `environment` (GNOMON_DATA_DIR, may be null or empty), else
-// the default. Errors: what reading the file gives; invalid_argument: it is wrong (`gnomon check` says all of it).
+// the default. Errors: what reading the file gives; not_found: it names none. A file that
+// is wrong elsewhere is good enough (`gnomon check` says all of it).
 result<std::string> find_data_dir(const node_location& location, const char* environment);
 
 class node_access {

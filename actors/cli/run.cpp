@@ -3,13 +3,17 @@
 #include <csignal>
 
 #include "actors/cli/view/json_output.hpp"
+#include "config/settings/inert.hpp"
 #include "config/settings/table.hpp"
 
 namespace gnomon::actors::cli {
 
 int complain(context& c, const error& why) {
   c.io.out.flush();
-  c.io.err << "gnomon: " << why.to_string() << "\n";
+  if (c.json) // on standard error too: what standard output has is the answer, or nothing
+    c.io.err << json_of_error(why);
+  else
+    c.io.err << "gnomon: " << why.to_string() << "\n";
   c.io.err.flush();
   return exit_failed;
 }
@@ -52,6 +56,9 @@ int run(const check_command& wanted, context& c) {
     c.io.out << wanted.file << ": valid\n";
   else
     c.io.out << parsed->to_string() << (parsed->to_string().ends_with('\n') ? "" : "\n");
+  if (parsed->ok() && !c.json)
+    for (const auto& warning : settings_warnings(parsed->value))
+      c.io.out << "warning: " << warning << "\n";
   return parsed->ok() ? exit_done : exit_failed;
 }
 

@@ -32,6 +32,7 @@ inline std::int64_t now_us() { return to_microseconds(system_clock_source().wall
 
 int run(const check_command&, context&);
 int run(const status_command&, context&);
+int run(const reload_command&, context&);
 int run(const actors_command&, context&);
 int run(const top_command&, context&);
 int run(const ask_command&, context&);
@@ -47,6 +48,8 @@ int run(const volume_describe_command&, context&);
 int run(const volume_access_command&, context&);
 int run(const volume_who_command&, context&);
 int run(const volume_fence_command&, context&);
+int run(const volume_unfence_command&, context&);
+int run(const volume_grant_command&, context&);
 int run(const volume_clear_command&, context&);
 int run(const volume_accept_loss_command&, context&);
 int run(const event_add_command&, context&);
@@ -57,10 +60,26 @@ int run(const heat_command&, context&);
 int run(const instance_ls_command&, context&);
 int run(const instance_show_command&, context&);
 int run(const instance_set_command&, context&);
+int run(const node_ls_command&, context&);
+int run(const shadow_ls_command&, context&);
+int run(const shadow_create_command&, context&);
+int run(const shadow_drop_command&, context&);
 int run(const record_command&, context&);
 int run(const replay_command&, context&);
 int run(const simulate_command&, context&);
 int run(const history_import_command&, context&);
+int run(const snapshot_create_command&, context&);
+int run(const snapshot_ls_command&, context&);
+int run(const snapshot_show_command&, context&);
+int run(const snapshot_rm_command&, context&);
+int run(const snapshot_verify_command&, context&);
+int run(const snapshot_restore_command&, context&);
+int run(const snapshot_rebuild_command&, context&);
+int run(const group_create_command&, context&);
+int run(const group_ls_command&, context&);
+int run(const group_status_command&, context&);
+int run(const group_snapshot_command&, context&);
+int run(const group_rm_command&, context&);
 int run(const shell_command&, context&);
 
 } // namespace gnomon::actors::cli

@@ -16,34 +16,6 @@ namespace gnomon::actors {
 namespace {
 
 constexpr std::string_view parameter_names[] = {"from", "to", "target"};
-constexpr int retry_after_s = 1;
-
-int status_of(errc code) {
-  switch (code) {
-  case errc::invalid_argument:
-  case errc::out_of_range:
-    return 400;
-  case errc::permission_denied:
-    return 403;
-  case errc::not_found:
-    return 404;
-  case errc::already_exists:
-  case errc::limit_reached:
-    return 409;
-  case errc::unsupported:
-    return 501;
-  case errc::busy:
-  case errc::unavailable:
-  case errc::shutting_down:
-    return 503;
-  case errc::timed_out:
-    return 504;
-  case errc::no_space:
-    return 507;
-  default:
-    return 500;
-  }
-}
 
 std::string printed(const json& value) { return dump_json(value) + "\n"; }
 
@@ -52,36 +24,10 @@ http_answer problem(std::string pointer, std::string expected, std::string found
                    {{std::move(pointer), std::move(expected), std::move(found), std::move(suggestion)}}))};
 }
 
-// Takes one of admin_changes_max places for a request that waits.
-class place {
-public:
-  explicit place(std::atomic<int>& taken) : taken_(taken), got_(taken.fetch_add(1) < admin_changes_max) {}
-  ~place() { taken_.fetch_sub(1); }
-  place(const place&) = delete;
-  explicit operator bool() const { return got_; }
-
-private:
-  std::atomic<int>& taken_;
-  const bool got_;
-};
-
 } // namespace
-
-http_answer http_error(const error& why, std::string pointer) {
-  const int status = status_of(why.code);
-  return {status, printed(event_errors_to_json({{std::move(pointer), why.message, "", ""}})),
-          status == 503 ? retry_after_s : 0};
-}
-
-http_answer http_error(int status, std::string message) {
-  return {status, printed(event_errors_to_json({{"", std::move(message), "", ""}}))};
-}
 
 template <class Reply, class... Ts>
 result<Reply> admin_events::ask_calendar(const Ts&... message) {
-  const place mine(changes_);
-  if (!mine)
-    return fail(errc::busy, fmt::format("{} changes are being made already; try again", admin_changes_max));
   const auto calendar = node_.tree.find_as<calendar_actor>(calendar_name);
   if (!calendar)
     return fail(errc::unavailable, "the calendar is being restarted; try again");
@@ -147,7 +93,7 @@ http_answer admin_events::list(const query_parameters& parameters) const {
       body += ',';
     body += dump_json(event_to_json(*event, now));
   }
-  return {200, body + "]}\n"};
+  return {200, body + "]}\n", 0, {}};
 }
 
 http_answer admin_events::remove(std::string_view id) {

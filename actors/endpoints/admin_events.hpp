@@ -1,11 +1,10 @@
 // The events API of the admin door: POST and GET /v1/events, DELETE /v1/events/ID, without a word of HTTP itself
 // (actors/endpoints/admin_http.cpp has the sockets). Reads come from the node's snapshot and work while actors are dead;
 // changes ask the calendar actor and block the calling thread until they are durable, at most timeout::catalogue. So
-// that /health and /metrics always find a thread, only admin_changes_max of them wait at once: others get 503. Bodies
+// that /health and /metrics never wait behind them, admin_changes_max threads make them (actors/endpoints/admin_http.hpp). Bodies
 // are hostile until parsed. Thread-safe; never called from an actor.
 #pragma once
 
-#include <atomic>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,19 +12,13 @@
 
 #include <caf/fwd.hpp>
 
+#include "actors/endpoints/http_request.hpp"
 #include "actors/runtime/node_context.hpp"
 #include "config/error.hpp"
 
 namespace gnomon::actors {
 
-inline constexpr int admin_changes_max = 2; // of admin_threads
-
-struct http_answer {
-  int status = 200;
-  std::string body;      // JSON, ends in a newline
-  int retry_after_s = 0; // 0: nothing to wait for
-};
-using query_parameters = std::vector<std::pair<std::string, std::string>>;
+inline constexpr int admin_changes_max = 2; // changes that wait for their commit at once
 
 class admin_events {
 public:
@@ -45,11 +38,6 @@ private:
 
   const node_context& node_;
   caf::actor_system& system_;
-  std::atomic<int> changes_{0};
 };
-
-// {"errors": [{"pointer", "message", "nearest"}]} with the status that belongs to the code.
-http_answer http_error(const error& why, std::string pointer = {});
-http_answer http_error(int status, std::string message);
 
 } // namespace gnomon::actors

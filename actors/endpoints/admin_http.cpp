@@ -1,51 +1,28 @@
 #include "actors/endpoints/admin_http.hpp"
 
-#include <atomic>
-#include <optional>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
 #include <thread>
 
+#include <unistd.h>
+
 #include <fmt/format.h>
-#include <httplib.h>
 
 #include "actors/endpoints/admin_events.hpp"
+#include "actors/endpoints/http_server.hpp"
 #include "actors/telemetry/health.hpp"
 #include "actors/telemetry/metrics.hpp"
-#include "config/event_json.hpp"
 #include "config/json.hpp"
-#include "config/log.hpp"
 
 namespace gnomon::actors {
 namespace {
 
-void answer_health(const node_context& node, httplib::Response& response) {
-  const auto problems = health_problems(node);
-  json body;
-  body["status"] = problems.empty() ? "ok" : "failing";
-  body["node"] = node.facts()->node.value;
-  body["state"] = std::string(to_string(node.state.load()));
-  body["problems"] = problems;
-  response.status = problems.empty() ? 200 : 503;
-  response.set_content(dump_json(body, json_style::pretty) + "\n", "application/json");
-}
-
 constexpr std::string_view events_path = "/v1/events";
 constexpr std::size_t event_id_length_max = 64; // of what stands in its place
 
-void give(const http_answer& answer, httplib::Response& response) {
-  response.status = answer.status;
-  if (answer.retry_after_s > 0)
-    response.set_header("Retry-After", std::to_string(answer.retry_after_s));
-  response.set_content(answer.body, "application/json");
-}
-
-// The request is over although its body may not have been read.
-void refuse(int status, const std::string& why, httplib::Response& response) {
-  give(http_error(status, why), response);
-  response.set_header("Connection", "close");
-}
-
 // The methods a path has; empty: there is no such path.
-std::string_view methods_of(std::string_view path) {
+std::string_view admin_methods(std::string_view path) {
   if (path == "/metrics" || path == "/health")
     return "GET, HEAD";
   if (path == events_path)
@@ -56,142 +33,193 @@ std::string_view methods_of(std::string_view path) {
   return id_length > 0 && id_length <= event_id_length_max ? "DELETE" : "";
 }
 
-bool allows(std::string_view methods, std::string_view method) {
-  for (std::size_t from = 0; from <= methods.size();) {
-    const auto end = std::min(methods.find(", ", from), methods.size());
-    if (methods.substr(from, end - from) == method)
-      return true;
-    from = end + 2;
+http_content content_of(http_answer answer) {
+  return {answer.status, std::make_shared<const std::string>(std::move(answer.body)), answer.type,
+          answer.retry_after_s};
+}
+
+http_content health_content(const node_context& node) {
+  const auto problems = health_problems(node);
+  const auto configuration = node.configuration();
+  json body;
+  body["status"] = problems.empty() ? "ok" : "failing";
+  body["node"] = node.facts()->node.value;
+  body["state"] = std::string(to_string(node.state.load()));
+  body["problems"] = problems;
+  body["settings"] = {{"wanted", configuration.wanted},
+                      {"in_force", configuration.in_force},
+                      {"waiting_for_restart", configuration.waiting}};
+  http_answer answer{problems.empty() ? 200 : 503, dump_json(body, json_style::pretty) + "\n", 0, {}};
+  return content_of(std::move(answer));
+}
+
+// Threads that work off a bounded queue; what still waits at the end is dropped.
+class job_threads {
+public:
+  explicit job_threads(int count) {
+    for (int i = 0; i < count; ++i)
+      threads_.emplace_back([this] { work(); });
   }
-  return false;
-}
-
-// Before the library reads a byte of the body: it would keep any amount of it. True: the request goes on.
-bool admit(const httplib::Request& request, httplib::Response& response) {
-  const auto methods = methods_of(request.path);
-  if (methods.empty())
-    return refuse(404, "there is nothing here", response), false;
-  if (!allows(methods, request.method)) {
-    response.set_header("Allow", std::string(methods));
-    return refuse(405, "this path takes " + std::string(methods), response), false;
+  ~job_threads() {
+    {
+      std::lock_guard lock(mutex_);
+      ended_ = true;
+      jobs_.clear();
+    }
+    wake_.notify_all();
+    for (auto& thread : threads_)
+      thread.join();
   }
-  const bool changes = request.method != "GET" && request.method != "HEAD";
-  if (changes && request.has_header("Origin")) // every browser says whose page sends it
-    return refuse(403, "changes are not taken from web pages", response), false;
-  if (changes && request.is_multipart_form_data())
-    return refuse(415, "send JSON", response), false;
-  return true;
-}
+  // False: too many wait.
+  bool submit(std::function<void()> job) {
+    {
+      std::lock_guard lock(mutex_);
+      if (ended_ || jobs_.size() >= admin_jobs_waiting_max)
+        return false;
+      jobs_.push_back(std::move(job));
+    }
+    wake_.notify_one();
+    return true;
+  }
 
-// At most `kept_max` bytes are kept; the rest is read and thrown away, so that the client hears the answer.
-std::optional<std::string> read_body(const httplib::Request& request, const httplib::ContentReader& reader,
-                                     std::size_t kept_max, httplib::Response& response) {
-  std::string body;
-  if (!request.has_header("Content-Length") && !request.has_header("Transfer-Encoding"))
-    return body; // the library would wait for the end of the connection
-  std::size_t total = 0;
-  const bool whole = reader([&](const char* data, std::size_t size) {
-    total += size;
-    if (total <= kept_max)
-      body.append(data, size);
-    return total <= admin_payload_max;
-  });
-  if (total > kept_max || response.status == 413)
-    refuse(413, fmt::format("a body of at most {} bytes", kept_max), response);
-  else if (!whole)
-    refuse(400, "the body cannot be read to its end", response);
-  else
-    return body;
-  return std::nullopt;
-}
+private:
+  void work() {
+    std::unique_lock lock(mutex_);
+    while (!ended_) {
+      if (jobs_.empty()) {
+        wake_.wait(lock);
+        continue;
+      }
+      const auto job = std::move(jobs_.front());
+      jobs_.pop_front();
+      lock.unlock();
+      job();
+      lock.lock();
+    }
+  }
 
-void serve_events(httplib::Server& server, admin_events& events) {
-  server.Get(std::string(events_path), [&events](const httplib::Request& request, httplib::Response& response) {
-    give(events.list({request.params.begin(), request.params.end()}), response);
-  });
-  server.Post(std::string(events_path), [&events](const httplib::Request& request, httplib::Response& response,
-                                                  const httplib::ContentReader& reader) {
-    if (const auto body = read_body(request, reader, events_body_bytes_max, response))
-      give(events.add(*body), response);
-  });
-  server.Delete(
-      std::string(events_path) + "/([\\s\\S]+)",
-      [&events](const httplib::Request& request, httplib::Response& response, const httplib::ContentReader& reader) {
-        if (read_body(request, reader, events_body_bytes_max, response))
-          give(events.remove(std::string_view(request.path).substr(events_path.size() + 1)), response);
-      });
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> jobs_;
+  bool ended_ = false;
+  std::vector<std::thread> threads_;
+};
+
+// One answer for all who ask while it is made and for a moment after.
+class shared_answer {
+public:
+  // True: the caller has to make the answer and give() it.
+  bool wants_making(http_respond respond) {
+    std::unique_lock lock(mutex_);
+    if (made_ && boot_clock::now() - made_at_ < admin_answer_shared_for) {
+      const auto content = *made_;
+      lock.unlock();
+      respond(content);
+      return false;
+    }
+    waiting_.push_back(std::move(respond));
+    return !std::exchange(being_made_, true);
+  }
+  void give(http_content content) {
+    std::vector<http_respond> waiting;
+    {
+      std::lock_guard lock(mutex_);
+      waiting.swap(waiting_);
+      being_made_ = false;
+      if (content.status < 500 || content.status == 503)
+        made_ = content, made_at_ = boot_clock::now();
+    }
+    for (const auto& respond : waiting)
+      respond(content);
+  }
+
+private:
+  std::mutex mutex_;
+  std::vector<http_respond> waiting_; // at most one per connection
+  bool being_made_ = false;
+  std::optional<http_content> made_;
+  boot_time made_at_{};
+};
+
+// The endpoint's own counters, in the form of the others.
+std::string http_metrics(const http_counters& c) {
+  const auto one = [](std::string_view name, std::string_view help, std::uint64_t value) {
+    return fmt::format("# HELP gnomon_http_{0}_total {1}\n# TYPE gnomon_http_{0}_total counter\ngnomon_http_{0}_total {2}\n",
+                       name, help, value);
+  };
+  return one("connections", "Connections to the admin endpoint.", c.connections) +
+         one("requests", "Requests that were carried out.", c.requests) +
+         one("refused", "Requests that were refused before anything was done.", c.refused) +
+         one("timed_out", "Connections closed because the client took too long.", c.timed_out) +
+         one("displaced", "Connections closed to make room for others.", c.displaced);
 }
 
 } // namespace
 
 struct admin_door::impl {
-  impl(const node_context& node, caf::actor_system& system) : events(node, system) {}
-  admin_events events;
-  httplib::Server server;
-  std::atomic<bool> ended{false};
-  std::thread thread;
-  ~impl() {
-    server.stop();
-    if (thread.joinable())
-      thread.join();
+  impl(const node_context& node, caf::actor_system& system) : node(node), events(node, system) {}
+
+  void handle(http_request request, http_respond respond) {
+    const auto& path = request.target.path;
+    if (path == "/health") {
+      if (health.wants_making(std::move(respond)))
+        health.give(health_content(node));
+    } else if (path == "/metrics") {
+      if (!metrics.wants_making(std::move(respond)))
+        return;
+      const auto make = [this] {
+        auto text = metrics_text(node) + http_metrics(server->counters());
+        metrics.give({200, std::make_shared<const std::string>(std::move(text)),
+                      "text/plain; version=0.0.4; charset=utf-8", 0});
+      };
+      if (!readers.submit(make))
+        metrics.give(busy());
+    } else if (request.method == "GET") {
+      later(readers, respond, [this, parameters = request.target.parameters] { return events.list(parameters); });
+    } else if (request.method == "POST") {
+      later(changers, respond, [this, body = std::move(request.body)] { return events.add(body); });
+    } else {
+      later(changers, respond, [this, id = path.substr(events_path.size() + 1)] { return events.remove(id); });
+    }
   }
+
+  static http_content busy() { return content_of(http_error(503, "too many requests wait already; try again")); }
+
+  template <class Make>
+  static void later(job_threads& on, const http_respond& respond, Make make) {
+    if (!on.submit([respond, make = std::move(make)] { respond(content_of(make())); }))
+      respond(busy());
+  }
+
+  const node_context& node;
+  admin_events events;
+  shared_answer health, metrics;
+  std::unique_ptr<http_server> server; // goes first below: nothing is asked any more
+  job_threads readers{1}, changers{admin_changes_max};
 };
 
-admin_door::admin_door(std::unique_ptr<impl> i, endpoint bound) : impl_(std::move(i)), bound_(std::move(bound)) {}
+admin_door::admin_door(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
 admin_door::~admin_door() = default;
+const endpoint& admin_door::bound() const noexcept { return impl_->server->bound(); }
 
 result<std::unique_ptr<admin_door>> admin_door::open(const node_context& node, caf::actor_system& system,
-                                                     const endpoint& where) {
-  if (where.type != endpoint::kind::tcp)
-    return fail(errc::unsupported, "admin door " + where.to_string() + ": it listens on TCP only");
+                                                     const admin_settings& wanted) {
   auto door = std::make_unique<impl>(node, system);
-  auto& server = door->server;
-  server.new_task_queue = [] { return new httplib::ThreadPool(admin_threads); }; // owned by the server
-  server.set_payload_max_length(admin_payload_max);
-  server.set_keep_alive_max_count(admin_keep_alive_requests_max);
-  server.set_keep_alive_timeout(admin_io_timeout.count());
-  server.set_read_timeout(admin_io_timeout);
-  server.set_write_timeout(admin_io_timeout);
-  // The default would set SO_REUSEPORT: a second node on the same port would silently share it.
-  server.set_socket_options([](int fd) {
-    const int yes = 1;
-    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  });
-  server.set_exception_handler([](const httplib::Request& request, httplib::Response& response, std::exception_ptr) {
-    log::error("admin door: {} threw", request.path);
-    response.status = 500;
-  });
-  server.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
-    return admit(request, response) ? httplib::Server::HandlerResponse::Unhandled
-                                    : httplib::Server::HandlerResponse::Handled;
-  });
-  serve_events(server, door->events);
-  server.Get("/metrics", [&node](const httplib::Request&, httplib::Response& response) {
-    response.set_content(metrics_text(node), "text/plain; version=0.0.4; charset=utf-8");
-  });
-  server.Get("/health",
-             [&node](const httplib::Request&, httplib::Response& response) { answer_health(node, response); });
-
-  endpoint bound = where;
-  errno = 0;
-  if (where.port == 0) {
-    const int port = server.bind_to_any_port(where.host);
-    if (port > 0)
-      bound.port = static_cast<std::uint16_t>(port);
-  } else if (!server.bind_to_port(where.host, where.port)) {
-    bound.port = 0;
-  }
-  if (bound.port == 0)
-    return errno != 0 ? result<std::unique_ptr<admin_door>>(fail_errno("admin door " + where.to_string()))
-                      : fail(errc::unavailable, "admin door " + where.to_string() + ": cannot listen there");
-  door->thread = std::thread([raw = door.get()] {
-    raw->server.listen_after_bind();
-    raw->ended = true;
-  });
-  // A server that is told to stop before its loop has begun does not hear it, and its thread would never end.
-  while (!server.is_running() && !door->ended)
-    std::this_thread::sleep_for(std::chrono::milliseconds{1});
-  return std::unique_ptr<admin_door>(new admin_door(std::move(door), std::move(bound)));
+  http_server::options how;
+  how.methods = admin_methods;
+  how.host_names = wanted.hosts;
+  how.host_names.push_back(wanted.listen->host);
+  char own_name[256] = {};
+  if (::gethostname(own_name, sizeof own_name - 1) == 0)
+    how.host_names.emplace_back(own_name);
+  how.handler = [raw = door.get()](http_request request, http_respond respond) {
+    raw->handle(std::move(request), std::move(respond));
+  };
+  auto server = http_server::open(*wanted.listen, std::move(how));
+  if (!server)
+    return fail(server.error().code, "admin.listen: " + server.error().message, server.error().os_errno);
+  door->server = std::move(*server);
+  return std::unique_ptr<admin_door>(new admin_door(std::move(door)));
 }
 
 } // namespace gnomon::actors

@@ -1,7 +1,11 @@
-// The admin HTTP door: GET /metrics (Prometheus), GET /health (200 or 503, JSON with the reasons) and the told events
-// under /v1/events (actors/endpoints/admin_events.hpp), on a few threads of its own with cpp-httplib. What it reads comes from
-// the node's context and asks no actor, so that it answers while actors are dead. There is no authentication, so it
-// belongs on a loopback or management address; what a browser sends from another site's page is refused.
+// The admin HTTP endpoint: GET /metrics (Prometheus), GET /health (200 or 503, JSON with the reasons) and the told events
+// under /v1/events (actors/endpoints/admin_events.hpp), on the bounded server of actors/endpoints/http_server.hpp. What it
+// reads comes from the node's context and asks no actor, so that it answers while actors are dead. There is no
+// authentication, so it belongs on a loopback or management address; what a browser sends from another site's page is
+// refused.
+//
+// /health is answered on the server's own thread and waits for nothing; /metrics and lists are made by one thread, shared
+// by those who ask at the same time; changes wait for commits on admin_changes_max threads.
 #pragma once
 
 #include <memory>
@@ -13,25 +17,22 @@
 
 namespace gnomon::actors {
 
-inline constexpr std::size_t admin_threads = 4;
-inline constexpr std::size_t admin_payload_max = 16u << 20;       // of a body that is read, and mostly thrown away
-inline constexpr std::size_t admin_keep_alive_requests_max = 100; // per connection
-inline constexpr std::chrono::seconds admin_io_timeout{5}; // per read and write; also between kept-alive requests
+inline constexpr std::size_t admin_jobs_waiting_max = 64; // lists, and changes, that wait for a thread; more get 503
+inline constexpr std::chrono::milliseconds admin_answer_shared_for{100}; // /health and /metrics may be as old as this
 
 class admin_door {
 public:
-  // Binds and serves. `system`: of the actors that changes ask; outlives the door. unsupported: a Unix socket (the
-  // library has none); busy: the address is taken.
+  // Binds and serves. `system`: of the actors that changes ask; outlives the door. unsupported: a Unix socket; busy: the
+  // address is taken.
   static result<std::unique_ptr<admin_door>> open(const node_context& node, caf::actor_system& system,
-                                                  const endpoint& where);
-  ~admin_door(); // stops and joins
-  const endpoint& bound() const noexcept { return bound_; }
+                                                  const admin_settings& wanted);
+  ~admin_door(); // closes every connection and joins: waits for no client
+  const endpoint& bound() const noexcept;
 
 private:
   struct impl;
-  admin_door(std::unique_ptr<impl> i, endpoint bound);
+  explicit admin_door(std::unique_ptr<impl> i);
   std::unique_ptr<impl> impl_;
-  endpoint bound_;
 };
 
 } // namespace gnomon::actors

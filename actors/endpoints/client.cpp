@@ -109,6 +109,9 @@ result<std::unique_ptr<client>> client::connect(std::string socket_path) {
 result<void> client::reconnect() { return impl_->shake_hands(); }
 
 result<node_status> client::status() { return impl_->request<node_status>(timeout::query, atom::status_v); }
+result<reload_report> client::reload(reload_mode mode) {
+  return impl_->request<reload_report>(timeout::reload, atom::reload_v, mode);
+}
 result<std::vector<actor_info>> client::actors() {
   return impl_->request<std::vector<actor_info>>(timeout::query, atom::actors_v);
 }
@@ -128,8 +131,8 @@ result<volume_summary> client::create(const volume_request& request) {
 result<resize_report> client::resize(const volume_ref& ref, byte_count size) {
   return impl_->request<resize_report>(timeout::volume_change, atom::resize_v, ref, size);
 }
-result<volume_summary> client::erase(const volume_ref& ref) {
-  return impl_->request<volume_summary>(timeout::volume_change, atom::erase_v, ref);
+result<volume_summary> client::erase(const volume_ref& ref, deletion how) {
+  return impl_->request<volume_summary>(timeout::volume_change, atom::erase_v, ref, how);
 }
 result<volume_summary> client::undelete(const volume_ref& ref, const volume_name& new_name) {
   return impl_->request<volume_summary>(timeout::volume_change, atom::undelete_v, ref, new_name);
@@ -149,8 +152,18 @@ result<volume_summary> client::set_access(const volume_ref& ref, volume_access a
 result<std::vector<connection_info>> client::who(const volume_ref& ref) {
   return impl_->request<std::vector<connection_info>>(timeout::query, atom::who_v, ref);
 }
-result<std::vector<connection_info>> client::fence(const volume_ref& ref, const instance_id& instance) {
-  return impl_->request<std::vector<connection_info>>(timeout::volume_change, atom::fence_v, ref, instance);
+result<std::vector<connection_info>> client::fence(const volume_ref& ref, const instance_id& instance,
+                                                   const instance_id& heir) {
+  return impl_->request<std::vector<connection_info>>(timeout::volume_change, atom::fence_v, ref, instance, heir);
+}
+result<volume_details> client::unfence(const volume_ref& ref, const instance_id& instance) {
+  return impl_->request<volume_details>(timeout::volume_change, atom::unfence_v, ref, instance);
+}
+result<volume_details> client::grant(const volume_ref& ref, const instance_id& instance) {
+  return impl_->request<volume_details>(timeout::catalogue, atom::grant_v, ref, instance);
+}
+result<volume_details> client::revoke(const volume_ref& ref, const instance_id& instance) {
+  return impl_->request<volume_details>(timeout::catalogue, atom::revoke_v, ref, instance);
 }
 result<volume_summary> client::accept_loss(const volume_ref& ref) {
   return impl_->request<volume_summary>(timeout::volume_change, atom::accept_v, ref);
@@ -211,6 +224,46 @@ result<import_receipt> client::note_import(const volume_ref& ref, const import_n
 }
 result<import_receipt> client::take_in(const volume_ref& ref, const history_rows& rows) {
   return impl_->request<import_receipt>(timeout::take_in, atom::take_in_v, ref, rows);
+}
+
+result<snapshot_info> client::create_snapshot(const snapshot_request& request) {
+  return impl_->request<snapshot_info>(timeout::snapshot, atom::create_v, request);
+}
+result<std::vector<snapshot_info>> client::list_snapshots(const snapshot_query& query) {
+  return impl_->request<std::vector<snapshot_info>>(timeout::query, atom::list_v, query);
+}
+result<snapshot_info> client::show_snapshot(const snapshot_ref& snapshot) {
+  return impl_->request<snapshot_info>(timeout::query, atom::show_v, snapshot);
+}
+result<snapshot_info> client::remove_snapshot(const snapshot_ref& snapshot) {
+  return impl_->request<snapshot_info>(timeout::snapshot, atom::erase_v, snapshot);
+}
+result<snapshot_check> client::verify_snapshot(const snapshot_ref& snapshot) {
+  return impl_->request<snapshot_check>(timeout::verify, atom::verify_v, snapshot);
+}
+result<restore_info> client::restore_snapshot(const restore_request& request) {
+  return impl_->request<restore_info>(timeout::snapshot, atom::restore_v, request);
+}
+result<std::vector<restore_info>> client::list_restores() {
+  return impl_->request<std::vector<restore_info>>(timeout::query, atom::restore_v);
+}
+result<rebuild_report> client::rebuild_snapshots() {
+  return impl_->request<rebuild_report>(timeout::verify, atom::rebuild_v);
+}
+result<group_info> client::create_group(const group_request& request) {
+  return impl_->request<group_info>(timeout::catalogue, atom::create_v, request);
+}
+result<std::vector<group_info>> client::list_groups() {
+  return impl_->request<std::vector<group_info>>(timeout::query, atom::group_v);
+}
+result<group_info> client::group_status(const group_ref& group) {
+  return impl_->request<group_info>(timeout::query, atom::status_v, group);
+}
+result<group_info> client::snapshot_group(const group_ref& group) {
+  return impl_->request<group_info>(timeout::snapshot, atom::snapshot_v, group);
+}
+result<group_info> client::remove_group(const group_ref& group) {
+  return impl_->request<group_info>(timeout::catalogue, atom::erase_v, group);
 }
 
 std::string control_socket_path(const std::string& data_dir) { return data_dir + "/" + control_socket_name; }

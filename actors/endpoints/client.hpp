@@ -12,6 +12,7 @@
 #include "actors/protocol/import_messages.hpp"
 #include "actors/protocol/instance_messages.hpp"
 #include "actors/protocol/learning_messages.hpp"
+#include "actors/protocol/snapshot_messages.hpp"
 #include "actors/protocol/volume_messages.hpp"
 
 namespace gnomon::actors {
@@ -23,6 +24,7 @@ public:
   ~client();
 
   result<node_status> status();
+  result<reload_report> reload(reload_mode mode);
   result<std::vector<actor_info>> actors();
   result<std::string> ask(const std::string& actor, const std::string& message);
   result<telemetry_snapshot> top();
@@ -31,14 +33,19 @@ public:
   result<volume_details> show(const volume_ref& ref);
   result<volume_summary> create(const volume_request& request);
   result<resize_report> resize(const volume_ref& ref, byte_count size);
-  result<volume_summary> erase(const volume_ref& ref);
+  result<volume_summary> erase(const volume_ref& ref, deletion how = deletion::if_unused);
   result<volume_summary> undelete(const volume_ref& ref, const volume_name& new_name);
   result<volume_summary> purge(const volume_ref& ref);
   result<volume_summary> rename(const volume_ref& ref, const volume_name& new_name);
   result<volume_summary> describe(const volume_ref& ref, const std::string& description);
   result<volume_summary> set_access(const volume_ref& ref, volume_access access);
   result<std::vector<connection_info>> who(const volume_ref& ref);
-  result<std::vector<connection_info>> fence(const volume_ref& ref, const instance_id& instance);
+  // Empty ids: everybody; nobody.
+  result<std::vector<connection_info>> fence(const volume_ref& ref, const instance_id& instance,
+                                             const instance_id& heir = {});
+  result<volume_details> unfence(const volume_ref& ref, const instance_id& instance);
+  result<volume_details> grant(const volume_ref& ref, const instance_id& instance);
+  result<volume_details> revoke(const volume_ref& ref, const instance_id& instance);
   result<volume_summary> clear(const volume_ref& ref);
   result<volume_summary> accept_loss(const volume_ref& ref);
 
@@ -60,6 +67,20 @@ public:
   // All of them: page by page, so that those told or removed meanwhile may be among them or not.
   result<std::vector<event_info>> list_events(event_query query);
   result<event_info> remove_event(event_id id);
+
+  result<snapshot_info> create_snapshot(const snapshot_request& request);
+  result<std::vector<snapshot_info>> list_snapshots(const snapshot_query& query);
+  result<snapshot_info> show_snapshot(const snapshot_ref& snapshot);
+  result<snapshot_info> remove_snapshot(const snapshot_ref& snapshot);
+  result<snapshot_check> verify_snapshot(const snapshot_ref& snapshot);
+  result<restore_info> restore_snapshot(const restore_request& request);
+  result<std::vector<restore_info>> list_restores();
+  result<rebuild_report> rebuild_snapshots();
+  result<group_info> create_group(const group_request& request);
+  result<std::vector<group_info>> list_groups();
+  result<group_info> group_status(const group_ref& group);
+  result<group_info> snapshot_group(const group_ref& group);
+  result<group_info> remove_group(const group_ref& group);
 
   // After `unavailable`: shakes hands again, for long-lived users (shell, top) that outlive a control actor or a
   // node.

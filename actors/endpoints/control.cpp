@@ -19,18 +19,17 @@
 
 namespace gnomon::actors {
 namespace {
-constexpr ask_verb control_verbs[] = {{"problems", "what is wrong with the node"}};
+constexpr ask_verb control_verbs[] = {
+    {"problems", "what is wrong with the node"},
+    {"accept-clock", "the clock is right: what it leapt over counts as time that has passed"}};
 
-error being_restarted(std::string_view actor) {
-  return {errc::unavailable, fmt::format("actor {} is being restarted; try again", actor), 0};
-}
 } // namespace
 
 template <class Handle, class Reply, class... Ts>
 caf::result<Reply> control_state::pass_on(const char* to, const Ts&... message) {
   const auto handle = node->tree.template find_as<Handle>(to);
   if (!handle)
-    return to_caf(being_restarted(to));
+    return to_caf(node->tree.absence(to));
   return self->delegate(handle, message...);
 }
 
@@ -71,7 +70,7 @@ caf::result<std::vector<actor_info>> control_state::list_actors() {
 caf::result<std::string> control_state::kill(const std::string& actor) {
   const auto handle = node->tree.find(actor);
   if (!handle)
-    return to_caf(being_restarted(actor));
+    return to_caf(node->tree.absence(actor));
   log::warning("actor {} is killed by an operator", actor);
   caf::anon_send_exit(handle, caf::exit_reason::kill);
   return fmt::format("killed {} (id {})", actor, handle.id());
@@ -96,7 +95,7 @@ caf::result<std::string> control_state::ask(const std::string& actor, const std:
     return revive(actor);
   const auto handle = node->tree.find_as<supervised_actor>(actor);
   if (!handle)
-    return to_caf(being_restarted(actor));
+    return to_caf(node->tree.absence(actor));
   if (parsed->verb == "report") {
     auto promise = self->make_response_promise<std::string>();
     self->request(handle, timeout::report, atom::report_v)
@@ -108,6 +107,38 @@ caf::result<std::string> control_state::ask(const std::string& actor, const std:
     return caf::delegated<std::string>{};
   }
   return self->delegate(handle, atom::ask_v, message);
+}
+
+caf::result<reload_report> control_state::reload(reload_mode mode) {
+  const auto number = next_reload++;
+  reload_request request{mode, [to = self->address(), number](result<reload_report> outcome) {
+                           const auto strong = caf::actor_cast<control_actor>(to);
+                           if (!strong)
+                             return;
+                           reload_completion done;
+                           done.request = number;
+                           if (outcome)
+                             done.report = std::move(*outcome);
+                           else
+                             done.outcome = error_info(outcome.error());
+                           caf::anon_send(strong, atom::completed_v, std::move(done));
+                         }};
+  if (const auto asked = node->reloads.ask(std::move(request)); !asked)
+    return to_caf(asked.error());
+  reloads.emplace(number, self->make_response_promise<reload_report>());
+  return caf::delegated<reload_report>{};
+}
+
+void control_state::reloaded(const reload_completion& done) {
+  const auto found = reloads.find(done.request);
+  if (found == reloads.end())
+    return;
+  auto promise = std::move(found->second);
+  reloads.erase(found);
+  if (done.outcome.ok)
+    promise.deliver(done.report);
+  else
+    promise.deliver(to_caf(done.outcome.to_error()));
 }
 
 caf::actor spawn_control(caf::actor_system& system, node_context* node) {
@@ -129,12 +160,19 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
           return to_caf(parsed.error());
         if (parsed->verb == "help")
           return help_text(control_verbs);
+        if (parsed->verb == "accept-clock" && state->node->ages != nullptr) {
+          state->node->ages->accept();
+          log::warning("an operator accepted the clock's time");
+          return std::string("what is too old by this clock goes with the next trimming");
+        }
         if (parsed->verb != "problems")
           return to_caf(unknown_verb(*parsed, control_verbs).value());
         const auto problems = health_problems(*state->node);
         return problems.empty() ? std::string("none") : fmt::format("{}", fmt::join(problems, "\n"));
       },
       [state](atom::status) { return status_of(*state->node); },
+      [state](atom::reload, reload_mode mode) { return state->reload(mode); },
+      [state](atom::completed, const reload_completion& done) { state->reloaded(done); },
       [state](atom::actors) { return state->list_actors(); },
       [state](atom::ask, const std::string& actor, const std::string& message) { return state->ask(actor, message); },
       [state](atom::top a) { return state->pass_on<telemetry_actor, telemetry_snapshot>(telemetry_name, a); },
@@ -150,8 +188,8 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
       [state](atom::resize a, const volume_ref& ref, byte_count size) {
         return state->pass_on<registry_actor, resize_report>(registry_name, a, ref, size);
       },
-      [state](atom::erase a, const volume_ref& ref) {
-        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref);
+      [state](atom::erase a, const volume_ref& ref, deletion how) {
+        return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, how);
       },
       [state](atom::undelete a, const volume_ref& ref, const volume_name& n) {
         return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref, n);
@@ -171,8 +209,17 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
       [state](atom::who a, const volume_ref& ref) {
         return state->pass_on<registry_actor, std::vector<connection_info>>(registry_name, a, ref);
       },
-      [state](atom::fence a, const volume_ref& ref, const instance_id& instance) {
-        return state->pass_on<registry_actor, std::vector<connection_info>>(registry_name, a, ref, instance);
+      [state](atom::fence a, const volume_ref& ref, const instance_id& instance, const instance_id& heir) {
+        return state->pass_on<registry_actor, std::vector<connection_info>>(registry_name, a, ref, instance, heir);
+      },
+      [state](atom::unfence a, const volume_ref& ref, const instance_id& instance) {
+        return state->pass_on<registry_actor, volume_details>(registry_name, a, ref, instance);
+      },
+      [state](atom::grant a, const volume_ref& ref, const instance_id& instance) {
+        return state->pass_on<registry_actor, volume_details>(registry_name, a, ref, instance);
+      },
+      [state](atom::revoke a, const volume_ref& ref, const instance_id& instance) {
+        return state->pass_on<registry_actor, volume_details>(registry_name, a, ref, instance);
       },
       [state](atom::clear a, const volume_ref& ref) {
         return state->pass_on<registry_actor, volume_summary>(registry_name, a, ref);
@@ -234,6 +281,51 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
       },
       [state](atom::take_in a, const volume_ref& ref, const history_rows& rows) {
         return state->pass_on<importer_actor, import_receipt>(importer_name, a, ref, rows);
+      },
+      [state](atom::create a, const snapshot_request& request) {
+        return state->pass_on<snapshots_actor, snapshot_info>(snapshots_name, a, request);
+      },
+      [state](atom::list a, const snapshot_query& query) {
+        return state->pass_on<snapshots_actor, std::vector<snapshot_info>>(snapshots_name, a, query);
+      },
+      [state](atom::show a, const snapshot_ref& ref) {
+        return state->pass_on<snapshots_actor, snapshot_info>(snapshots_name, a, ref);
+      },
+      [state](atom::erase a, const snapshot_ref& ref) {
+        return state->pass_on<snapshots_actor, snapshot_info>(snapshots_name, a, ref);
+      },
+      [state](atom::verify a, const snapshot_ref& ref) {
+        return state->pass_on<snapshots_actor, snapshot_check>(snapshots_name, a, ref);
+      },
+      [state](atom::restore a, const restore_request& request) {
+        return state->pass_on<snapshots_actor, restore_info>(snapshots_name, a, request);
+      },
+      [state](atom::restore a) {
+        return state->pass_on<snapshots_actor, std::vector<restore_info>>(snapshots_name, a);
+      },
+      [state](atom::rebuild a) { return state->pass_on<snapshots_actor, rebuild_report>(snapshots_name, a); },
+      [state](atom::create a, const group_request& request) {
+        return state->pass_on<snapshots_actor, group_info>(snapshots_name, a, request);
+      },
+      [state](atom::erase a, const group_ref& group) {
+        return state->pass_on<snapshots_actor, group_info>(snapshots_name, a, group);
+      },
+      [state](atom::group a) {
+        return state->pass_on<snapshots_actor, std::vector<group_info>>(snapshots_name, a);
+      },
+      [state](atom::status a, const group_ref& group) -> caf::result<group_info> {
+        const auto name = group_actor_name(group.name);
+        if (!state->node->tree.contains(name))
+          return to_caf({errc::not_found,
+                         "there is no snapshot group " + quote(group.name.value) + "; `group ls` lists them", 0});
+        return state->pass_on<group_actor, group_info>(name.c_str(), a);
+      },
+      [state](atom::snapshot a, const group_ref& group) -> caf::result<group_info> {
+        const auto name = group_actor_name(group.name);
+        if (!state->node->tree.contains(name))
+          return to_caf({errc::not_found,
+                         "there is no snapshot group " + quote(group.name.value) + "; `group ls` lists them", 0});
+        return state->pass_on<group_actor, group_info>(name.c_str(), a);
       },
   };
 }

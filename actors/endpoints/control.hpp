@@ -2,6 +2,10 @@
 // `actors`; everything else is delegated to the actor that owns the answer, found by name in the supervision tree.
 #pragma once
 
+#include <map>
+
+#include <caf/typed_response_promise.hpp>
+
 #include "actors/protocol/protocol.hpp"
 #include "actors/runtime/node_context.hpp"
 
@@ -14,12 +18,16 @@ struct control_state {
   caf::result<std::string> ask(const std::string& actor, const std::string& message);
   caf::result<std::string> kill(const std::string& actor);
   caf::result<std::string> revive(const std::string& actor);
+  caf::result<reload_report> reload(reload_mode mode);
+  void reloaded(const reload_completion& done);
   // Hands the request to the named actor, whose reply goes straight to the requester. unavailable.
   template <class Handle, class Reply, class... Ts>
   caf::result<Reply> pass_on(const char* to, const Ts&... message);
 
   control_actor::pointer self;
   node_context* node = nullptr;
+  std::map<std::uint64_t, caf::typed_response_promise<reload_report>> reloads; // at most reload_requests_max
+  std::uint64_t next_reload = 1;
   const char* name = "control";
 };
 

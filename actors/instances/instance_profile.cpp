@@ -18,7 +18,7 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 constexpr auto profile_back = hours(24);
-constexpr auto learn_back = hours(14 * 24);
+constexpr auto locality_back = hours(14 * 24);
 constexpr auto rate_back = seconds(60);
 
 double requests_of(const store::access_counters& c) { return static_cast<double>(c.reads + c.writes); }
@@ -45,7 +45,7 @@ std::vector<predicted_hot_set> predicted_hot_sets(const store::history& history,
   if (!pattern)
     return {};
   // A day at a time, so that memory stays bounded.
-  for (auto from = now - learn_back; from < now; from += hours(24)) {
+  for (auto from = now - locality_back; from < now; from += hours(24)) {
     auto query =
         query_of(volume, store::resolution::five_minutes, from, std::min(from + hours(24), now + seconds(1)));
     query.instance = instance;

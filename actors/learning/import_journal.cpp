@@ -49,7 +49,34 @@ T member(const json& entry, const char* key, T otherwise) {
 }
 } // namespace
 
-result<void> note_import(store::history& history, volume_uuid volume, const import_note& note, wall_time now) {
+std::string import_progress_name(const std::string& digest) { return "import " + digest; }
+
+store::bytes encode_progress(const import_progress& progress) {
+  return blob_of(dump_json({{"slots", progress.slots}, {"now_us", progress.now_us}, {"shift_us", progress.shift_us}}));
+}
+
+result<import_progress> decode_progress(const store::bytes& blob) {
+  const auto parsed = parse_json(text_of(blob));
+  const auto number = [&](const char* key) -> std::optional<std::int64_t> {
+    if (!parsed || !parsed->is_object() || !parsed->contains(key) || !(*parsed)[key].is_number_integer())
+      return std::nullopt;
+    return (*parsed)[key].get<std::int64_t>();
+  };
+  const auto slots = number("slots"), now = number("now_us"), shift = number("shift_us");
+  if (!slots || !now || !shift || *slots < 0)
+    return fail(errc::corrupt, "how far the import has come cannot be read; --again begins it anew");
+  return import_progress{static_cast<std::uint64_t>(*slots), *now, *shift};
+}
+
+result<import_progress> read_progress(const store::history& history, volume_uuid volume, const std::string& digest) {
+  const auto stored = history.get_model(volume.to_string(), import_progress_name(digest));
+  if (!stored)
+    return tl::unexpected(stored.error());
+  return decode_progress(stored->blob);
+}
+
+result<import_receipt> note_import(store::history& history, volume_uuid volume, const import_note& note,
+                                   wall_time now) {
   auto journal = read_journal(history, volume);
   if (!journal)
     return tl::unexpected(journal.error());
@@ -61,14 +88,19 @@ result<void> note_import(store::history& history, volume_uuid volume, const impo
       return fail(errc::not_found, "this import never began");
     (*known)["finished"] = true;
   } else {
-    if (known != journal->end() && !note.again)
+    if (known != journal->end() && !note.again) {
+      if (member(*known, "finished", false))
+        return fail(errc::already_exists,
+                    fmt::format("these records were imported before, from {}; with --again they count twice",
+                                member<std::string>(*known, "source", "a file")));
+      const auto progress = read_progress(history, volume, note.digest);
+      if (progress)
+        return import_receipt{0, 0, progress->slots, progress->now_us, progress->shift_us};
       return fail(errc::already_exists,
-                  member(*known, "finished", false)
-                      ? fmt::format("these records were imported before, from {}; with --again they count twice",
-                                    member<std::string>(*known, "source", "a file"))
-                      : fmt::format("an import of these records, from {}, began and did not end; with --again what "
-                                    "came in then counts twice",
-                                    member<std::string>(*known, "source", "a file")));
+                  fmt::format("an import of these records, from {}, began and did not end ({}); with --again what "
+                              "came in then counts twice",
+                              member<std::string>(*known, "source", "a file"), progress.error().message));
+    }
     if (known != journal->end())
       journal->erase(known);
     journal->push_back({{"digest", note.digest},
@@ -84,8 +116,17 @@ result<void> note_import(store::history& history, volume_uuid volume, const impo
       text = dump_json(*journal);
     }
   }
-  return history.put_model(volume.to_string(), imports_model_name, imports_model_version,
-                           blob_of(dump_json(*journal)));
+  // The progress first: an entry of the journal without it could not be resumed.
+  if (!note.finished)
+    if (auto begun = history.put_model(volume.to_string(), import_progress_name(note.digest), imports_model_version,
+                                       encode_progress({0, note.now_us, note.shift_us}));
+        !begun)
+      return tl::unexpected(begun.error());
+  if (auto kept = history.put_model(volume.to_string(), imports_model_name, imports_model_version,
+                                    blob_of(dump_json(*journal)));
+      !kept)
+    return tl::unexpected(kept.error());
+  return import_receipt{0, 0, 0, note.now_us, note.shift_us};
 }
 
 result<void> check_import_note(const import_note& note, const import_terms& terms) {
@@ -121,13 +162,25 @@ result<void> check_import_rows(const history_rows& rows, const import_terms& ter
   return {};
 }
 
-std::vector<store::history_batch> batches_of(const history_rows& rows, volume_uuid volume) {
+result<std::vector<store::history_batch>> batches_of(const history_rows& rows, volume_uuid volume,
+                                                     const import_progress& progress) {
+  if (rows.first_slot > progress.slots)
+    return fail(errc::invalid_argument, fmt::format("slot {} of the import comes before slot {}", rows.first_slot,
+                                                    progress.slots));
   std::vector<store::history_batch> out;
+  auto number = rows.first_slot;
   const auto counters = [](const import_row& r) {
     return store::access_counters{r.reads, r.writes, r.read_bytes, r.write_bytes, r.sequential};
   };
   for (const auto& slot : rows.slots) {
+    if (number++ < progress.slots)
+      continue;
     store::history_batch batch;
+    const auto reached = [&](std::uint64_t slots) {
+      return encode_progress({slots, progress.now_us, progress.shift_us});
+    };
+    batch.mark = store::history_mark{volume.to_string(), import_progress_name(rows.digest), imports_model_version,
+                                     reached(number - 1), reached(number)};
     batch.volume = volume;
     batch.at = slot.seconds == 10   ? store::resolution::ten_seconds
                : slot.seconds == 60 ? store::resolution::one_minute

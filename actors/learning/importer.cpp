@@ -84,7 +84,10 @@ caf::result<import_receipt> importer_state::note(const volume_ref& ref, const im
   job->ends = note.finished;
   const auto work = [job, note, history = node->history, uuid = known->uuid, now = node->clock->wall_now(),
                      to = self->address(), number] {
-    job->one_done(note_import(*history, uuid, note, now));
+    auto noted = note_import(*history, uuid, note, now);
+    if (noted)
+      job->receipt = *noted;
+    job->one_done(noted ? result<void>() : tl::unexpected(noted.error()));
     done_on(to, number);
   };
   if (const auto sent = node->fits->submit({fmt::format("import {}", number), fit_pool::urgency::person_waits, work});
@@ -105,9 +108,18 @@ caf::result<import_receipt> importer_state::take_in(const volume_ref& ref, const
     return to_caf({errc::busy, "too many imports at once", 0});
   if (rows.slots.empty())
     return import_receipt{};
+  // One short read of the history: the mark that the batches move on.
+  const auto progress = read_progress(*node->history, known->uuid, rows.digest);
+  if (!progress)
+    return to_caf(progress.error());
+  auto made = batches_of(rows, known->uuid, *progress);
+  if (!made)
+    return to_caf(made.error());
+  auto batches = std::move(*made);
+  if (batches.empty())
+    return import_receipt{};
   const auto number = next_job++;
   const auto job = begin(known->name, number);
-  auto batches = batches_of(rows, known->uuid);
   job->left = batches.size();
   job->receipt.slots = batches.size();
   for (const auto& batch : batches)

@@ -13,25 +13,18 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "actors/node/configuration_follower.hpp"
 #include "actors/node/node.hpp"
 #include "actors/node/service_manager.hpp"
+#include "actors/runtime/node_context.hpp"
 #include "actors/volumes/descriptor_budget.hpp"
 #include "config/log.hpp"
+#include "config/settings/inert.hpp"
 #include "config/settings/load.hpp"
 #include "store/meta/repair.hpp"
 
 namespace gnomon::actors {
 namespace {
-
-log::level level_from(std::string_view text) {
-  if (text == "debug")
-    return log::level::debug;
-  if (text == "warning")
-    return log::level::warning;
-  if (text == "error")
-    return log::level::error;
-  return log::level::info;
-}
 
 std::atomic<int> signal_pipe{-1}; // write end; the process has one daemon
 
@@ -130,25 +123,23 @@ std::optional<settings> load(const std::string& path, int& exit_code) {
   return parsed->value;
 }
 
-void reload(node& running, const std::string& path) {
-  notify_service_manager("RELOADING=1");
-  const auto parsed = load_settings(path);
-  if (!parsed)
-    log::error("config {}: {}; nothing is changed", path, parsed.error().to_string());
-  else if (!parsed->ok())
-    log::error("config {} is refused, nothing is changed:\n{}", path, parsed->to_string());
-  else if (const auto applied = running.reload(parsed->value); !applied)
-    log::error("config {}: {}", path, applied.error().to_string());
-  notify_service_manager("READY=1");
+std::optional<std::chrono::milliseconds> earlier(std::optional<std::chrono::milliseconds> a,
+                                                 std::optional<std::chrono::milliseconds> b) {
+  return a && b ? std::min(a, b) : a ? a : b;
 }
 
 // Until a signal or `closed` says that it is over.
-void serve(node& running, const attention& attend, const std::string& config_path, const std::atomic<bool>& closed) {
+void serve(node& running, const attention& attend, configuration_follower& configuration,
+           const std::atomic<bool>& closed) {
+  const auto watchdog_every = service_watchdog_interval();
   while (!closed) {
-    const auto next = running.attend();
-    switch (attend.wait(next)) {
+    const auto repairs = running.attend();
+    const auto reloads = configuration.attend();
+    if (watchdog_every)
+      notify_service_manager("WATCHDOG=1");
+    switch (attend.wait(earlier(earlier(repairs, reloads), watchdog_every))) {
     case SIGHUP:
-      reload(running, config_path);
+      configuration.reread();
       break;
     case SIGTERM:
     case SIGINT:
@@ -166,6 +157,8 @@ int check_config(const std::string& path) {
   const auto wanted = load(path, code);
   if (!wanted)
     return code;
+  for (const auto& warning : settings_warnings(*wanted))
+    std::cerr << "gnomond: " << path << ": warning: " << warning << "\n";
   if (const auto short_of = descriptor_shortage(wanted->volumes.size(), descriptor_limit())) {
     std::cerr << "gnomond: " << path << ": " << *short_of << std::endl;
     return exit_failed;
@@ -199,7 +192,9 @@ int run_daemon(const daemon_options& options) {
   auto wanted = load(options.config_path, code);
   if (!wanted)
     return code;
-  log::start(level_from(wanted->log_level), wanted->node.value);
+  log::start(log::level_of(wanted->log_level), wanted->node.value);
+  for (const auto& warning : settings_warnings(*wanted))
+    log::warning("config: {}", warning);
   raise_descriptor_limit();
   if (const auto short_of = descriptor_shortage(wanted->volumes.size(), descriptor_limit())) {
     log::error("cannot start: {}", *short_of);
@@ -240,7 +235,12 @@ int run_daemon(const daemon_options& options) {
     (void)!::write(STDOUT_FILENO, line.data(), line.size()); // a closed standard output is nobody's problem
     notify_service_manager("READY=1\nSTATUS=" + (*running)->ready_line());
   }
-  serve(**running, attend, options.config_path, closed);
+  {
+    configuration_follower configuration(**running, options.config_path);
+    if (!options.nbd_stdio)
+      (*running)->context().reloads.open([&attend] { attend.wake(); });
+    serve(**running, attend, configuration, closed);
+  }
   notify_service_manager("STOPPING=1");
   if (const auto stopped = (*running)->stop(); !stopped) {
     code = exit_failed;

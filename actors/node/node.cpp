@@ -1,64 +1,41 @@
-#include "actors/node/node.hpp"
+#include <filesystem>
 
 #include <algorithm>
 
 #include <caf/actor_cast.hpp>
-#include <caf/actor_system.hpp>
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 
-#include "actors/endpoints/admin_http.hpp"
+#include "actors/cluster/cluster.hpp"
 #include "actors/endpoints/client.hpp"
 #include "actors/endpoints/control.hpp"
-#include "actors/endpoints/control_socket.hpp"
 #include "actors/instances/instance_registry.hpp"
 #include "actors/learning/events.hpp"
 #include "actors/learning/forecaster.hpp"
 #include "actors/learning/importer.hpp"
 #include "actors/learning/observer.hpp"
 #include "actors/learning/pattern.hpp"
+#include "actors/node/node_parts.hpp"
 #include "actors/node/service_manager.hpp"
 #include "actors/protocol/error_message.hpp"
-#include "actors/runtime/background_pool.hpp"
-#include "actors/runtime/supervisor.hpp"
-#include "actors/runtime/system_config.hpp"
+#include "actors/runtime/liveness.hpp"
 #include "actors/runtime/terminator.hpp"
 #include "actors/runtime/watchdog.hpp"
+#include "actors/snapshots/snapshots.hpp"
 #include "actors/telemetry/alerts.hpp"
 #include "actors/telemetry/recorder.hpp"
 #include "actors/telemetry/telemetry.hpp"
 #include "actors/volumes/registry.hpp"
 #include "actors/volumes/volume.hpp"
 #include "config/log.hpp"
-#include "config/settings/changes.hpp"
-#include "store/history/history.hpp"
-#include "store/meta/catalogue.hpp"
-#include "store/meta/data_directory.hpp"
-#include "store/meta/event_book.hpp"
+#include "config/settings/inert.hpp"
+#include "config/times.hpp"
 #include "store/meta/repair.hpp"
 
 namespace gnomon::actors {
-
-// In the order of construction: what stands below relies on what stands above.
-struct node::parts {
-  node_options options;
-  node_context context;
-  std::unique_ptr<store::data_directory> directory;
-  std::unique_ptr<store::boot_marks> marks;
-  std::unique_ptr<store::environment> meta;
-  std::unique_ptr<store::catalogue> catalogue;
-  std::unique_ptr<store::event_book> event_book;
-  std::unique_ptr<store::instance_book> instances;
-  std::unique_ptr<store::history> history;
-  std::unique_ptr<fit_pool> fits;
-  std::unique_ptr<io::engine> engine;
-  std::unique_ptr<system_config> config;
-  std::unique_ptr<caf::actor_system> system;
-  std::unique_ptr<local_door> door;
-  std::unique_ptr<root_guard> guard;
-  std::unique_ptr<admin_door> admin;
-  bool stopped = false;
-};
+namespace {
+constexpr std::chrono::seconds snapshots_grace{5}; // for what is captured or restored to come to a stop
+}
 
 node::node(std::unique_ptr<parts> p) : parts_(std::move(p)) {}
 node::~node() { (void)stop(); }
@@ -72,9 +49,10 @@ result<std::unique_ptr<node>> node::start(settings wanted, node_options options)
   facts.data_dir = wanted.data_dir;
   facts.started_us = to_microseconds(p->context.clock->wall_now());
   p->context.set_facts(std::move(facts));
+  p->context.note_configuration({}, settings_warnings(wanted), {});
   p->context.set_settings(std::move(wanted));
   std::unique_ptr<node> made(new node(std::move(p)));
-  for (const auto step : {&node::open_store, &node::start_engine, &node::start_actors}) {
+  for (const auto step : {&node::open_store, &node::start_engine, &node::start_snapshots, &node::start_actors}) {
     if (auto done = (made.get()->*step)(); !done)
       return tl::unexpected(done.error());
   }
@@ -87,9 +65,63 @@ result<std::unique_ptr<node>> node::start(settings wanted, node_options options)
   return made;
 }
 
+namespace {
+
+// A fresh machine has no /run/gnomon and no /var/lib/gnomon: the folders above what is configured are made.
+result<void> make_folder_of(const std::string& path) {
+  const auto folder = std::filesystem::path(path).parent_path();
+  std::error_code failed;
+  if (folder.empty() || std::filesystem::is_directory(folder, failed))
+    return {};
+  if (!std::filesystem::create_directories(folder, failed) && failed)
+    return fail_errno("folder " + folder.string(), failed.value());
+  log::info("folder {} is made", folder.string());
+  return {};
+}
+
+constexpr std::chrono::minutes clock_mark_every{10};
+
+// By the time that was believed last; without a mark the clock is taken as it is.
+std::unique_ptr<clock_guard> open_clock(const store::environment& meta, const clock_source& clock) {
+  const auto seen = meta.read([](const store::read_transaction& t) -> result<std::optional<wall_time>> {
+    const auto stored = t.get(store::meta_database::node, store::clock_mark_key);
+    if (!stored)
+      return tl::unexpected(stored.error());
+    if (!*stored)
+      return std::nullopt;
+    return store::decode_clock_mark(**stored, "meta: clock").map([](wall_time t) { return std::optional(t); });
+  });
+  if (!seen)
+    log::warning("{}; the clock is taken as it is", seen.error().to_string());
+  auto made = std::make_unique<clock_guard>(clock, seen.value_or(std::nullopt));
+  if (const auto now = made->now(); now.held)
+    log::error("the clock shows {}, {} days later than this node last saw: nothing is trimmed or purged by age until "
+               "`gnomon ask control accept-clock`, or for {} hours",
+               format_time(now.shown), std::chrono::duration_cast<std::chrono::hours>(now.shown - now.believed).count() / 24,
+               clock_confirmed_after.count());
+  return made;
+}
+
+} // namespace
+
+// The time that is believed, so that the next start can tell a leap.
+void node::mark_clock() {
+  auto& p = *parts_;
+  p.clock_marked = p.context.clock->boot_now();
+  const auto queued = p.meta->submit(
+      [believed = p.ages->wall_now()](store::write_transaction& t) {
+        return t.put(store::meta_database::node, store::clock_mark_key, store::encode_clock_mark(believed));
+      },
+      [](const result<void>&) {});
+  if (!queued)
+    log::debug("clock mark: {}", queued.error().to_string());
+}
+
 result<void> node::open_store() {
   auto& p = *parts_;
   const auto wanted = p.context.current_settings();
+  if (auto made = make_folder_of(wanted->data_dir); !made)
+    return made;
   auto directory = store::data_directory::open({.path = wanted->data_dir, .node = wanted->node});
   if (!directory)
     return tl::unexpected(directory.error());
@@ -108,7 +140,10 @@ result<void> node::open_store() {
     return tl::unexpected(meta.error());
   p.meta = std::move(*meta);
 
+  p.ages = open_clock(*p.meta, *p.context.clock);
+  p.context.ages = p.ages.get();
   store::catalogue_options options;
+  options.ages = p.ages.get();
   options.meta = p.meta.get();
   options.volumes_path = p.directory->volumes_path();
   options.trash_path = p.directory->trash_path();
@@ -122,11 +157,18 @@ result<void> node::open_store() {
     return tl::unexpected(catalogue.error());
   p.catalogue = std::move(*catalogue);
   p.context.catalogue = p.catalogue.get();
+  store::access_book_opening access_opening;
+  auto access = store::access_book::open(p.meta.get(), *p.context.clock, &access_opening);
+  if (!access) // without it fenced instances would come back
+    return tl::unexpected(access.error());
+  p.access = std::move(*access);
+  p.context.access = p.access.get();
   store::event_book_opening told;
   auto book = store::event_book::open(
       {.meta = p.meta.get(),
        .clock = p.context.clock,
-       .changed = [context = &p.context](const store::event_list& events) { context->set_events(events); }},
+       .changed = [context = &p.context](const store::event_list& events) { context->set_events(events); },
+       .ages = p.ages.get()},
       &told);
   if (!book)
     return tl::unexpected(book.error());
@@ -146,6 +188,10 @@ result<void> node::open_store() {
     facts.problems.push_back("descriptions of instances: " + instances.error().to_string());
   }
   facts.problems.insert(facts.problems.end(), described.problems.begin(), described.problems.end());
+  for (const auto& problem : access_opening.problems) {
+    log::error("{}", problem);
+    facts.problems.push_back(problem);
+  }
   facts.previous_stop = to_string(p.directory->stopped());
   for (const auto& problem : opening.problems) {
     log::error("{}", problem.text);
@@ -185,6 +231,7 @@ result<void> node::open_history() {
   p.context.fits = p.fits.get();
   store::history_options options;
   options.directory = p.directory->history_path();
+  options.ages = p.ages.get();
   options.disk_max = wanted->history.disk_max;
   options.keep_chunks[static_cast<std::size_t>(store::resolution::five_minutes)] = wanted->history.retention;
   auto opened = store::history::open(std::move(options));
@@ -213,11 +260,66 @@ result<void> node::start_engine() {
       done(tl::unexpected(marked.error()));
     });
   };
+  if (!wanted->cluster.secret_file.empty())
+    options.cluster = io::cluster_options{wanted->node, wanted->cluster, p.directory->path(), wanted->stage};
+  else if (wanted->cluster.listen || !wanted->cluster.peers.empty())
+    log::warning("the section cluster has no secret_file: this node is in no cluster");
   auto engine = p.options.make_engine(std::move(options));
   if (!engine)
     return tl::unexpected(engine.error());
   p.engine = std::move(*engine);
   p.context.engine = p.engine.get();
+  const auto bound = p.engine->listen_cluster(); // before a volume is opened: a lease on it may be out
+  if (!bound)
+    return tl::unexpected(bound.error());
+  auto facts = *p.context.facts();
+  for (const auto& one : {bound->sessions, bound->data})
+    if (one)
+      facts.cluster.push_back(one->to_string());
+  p.context.set_facts(std::move(facts));
+  return {};
+}
+
+// A catalogue of snapshots that cannot be read keeps no volume from being served.
+result<void> node::start_snapshots() {
+  auto& p = *parts_;
+  auto facts = *p.context.facts();
+  store::snapshot_book_opening opening;
+  auto book = store::snapshot_book::open(p.meta.get(), &opening);
+  if (!book) {
+    log::error("snapshots: {}; none can be taken before the next start", book.error().to_string());
+    facts.problems.push_back("snapshots: " + book.error().to_string());
+    p.context.set_facts(std::move(facts));
+    return {};
+  }
+  p.snapshot_book = std::move(*book);
+  snapshot_works_options options;
+  options.engine = p.engine.get();
+  options.catalogue = p.catalogue.get();
+  options.book = p.snapshot_book.get();
+  options.layers_path = p.directory->layers_path();
+  options.clock = p.context.clock;
+  options.volumes_changed = [tree = &p.context.tree] {
+    if (const auto registry = tree->find_as<registry_actor>(registry_name))
+      caf::anon_send(registry, atom::ask_v, std::string("reconcile"));
+  };
+  p.snapshots = std::make_unique<snapshot_works>(std::move(options));
+  const auto recovered = p.snapshots->recover();
+  auto problems = std::move(opening.problems);
+  if (!recovered)
+    problems.push_back("snapshots: " + recovered.error().to_string());
+  else
+    problems.insert(problems.end(), recovered->problems.begin(), recovered->problems.end());
+  for (auto& problem : problems) {
+    log::error("{}", problem);
+    facts.problems.push_back(std::move(problem));
+  }
+  if (recovered && recovered->unsealed_removed > 0)
+    log::info("{} unfinished layers removed", recovered->unsealed_removed);
+  if (recovered && recovered->added > 0)
+    log::info("{} sealed layers taken in that the catalogue did not name", recovered->added);
+  p.context.snapshots = p.snapshots.get();
+  p.context.set_facts(std::move(facts));
   return {};
 }
 
@@ -233,7 +335,8 @@ result<void> node::start_actors() {
   }
   auto* tree = &context->tree;
   const auto add = [tree](std::string name, std::string parent, std::function<caf::actor(caf::actor_system&)> spawn) {
-    if (const auto added = tree->add({std::move(name), std::move(parent), std::move(spawn), {}}); !added)
+    // Each of these is one of its kind: without it something is missing on the whole node.
+    if (const auto added = tree->add({std::move(name), std::move(parent), std::move(spawn), retried_for_ever()}); !added)
       log::error("{}", added.error().to_string());
   };
   context->volume_children = volume_child_table{{volume_kind, volumes_name, spawn_volume},
@@ -241,6 +344,8 @@ result<void> node::start_actors() {
                                                 {forecaster_kind, forecasters_name, spawn_forecaster}};
   add(root_name, "", [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, root_name); });
   add(volumes_name, root_name, [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, volumes_name); });
+  add(liveness_name, root_name,
+      [context](caf::actor_system& s) { return spawn_liveness(s, &context->tree, context->clock); });
   add(registry_name, root_name, [context](caf::actor_system& s) { return spawn_registry(s, context); });
   add(events_name, root_name, [context](caf::actor_system& s) { return spawn_events(s, context); });
   add(telemetry_name, root_name, [context](caf::actor_system& s) { return spawn_telemetry(s, context); });
@@ -254,7 +359,10 @@ result<void> node::start_actors() {
   add(observer_name, root_name, [context](caf::actor_system& s) { return spawn_observer(s, context); });
   add(instances_name, root_name, [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, instances_name); });
   add(roster_name, root_name, [context](caf::actor_system& s) { return spawn_roster(s, context); });
+  add(groups_name, root_name, [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, groups_name); });
+  add(snapshots_name, root_name, [context](caf::actor_system& s) { return spawn_snapshots(s, context); });
   add(importer_name, root_name, [context](caf::actor_system& s) { return spawn_importer(s, context); });
+  add(cluster_name, root_name, [context](caf::actor_system& s) { return spawn_cluster(s, context); });
   add(control_name, root_name, [context](caf::actor_system& s) { return spawn_control(s, context); });
   context->inbox.on_event([tree] {
     if (const auto events = tree->find_as<event_actor>(events_name))
@@ -291,6 +399,10 @@ result<apply_report> node::apply() {
 result<void> node::open_doors() {
   auto& p = *parts_;
   const auto wanted = p.context.current_settings();
+  for (const auto& where : wanted->nbd.listen)
+    if (where.type == endpoint::kind::unix_socket)
+      if (auto made = make_folder_of(where.path); !made)
+        return made;
   auto facts = *p.context.facts();
   for (const int fd : p.options.passed_sockets) {
     const auto where = endpoint_of(fd);
@@ -309,10 +421,12 @@ result<void> node::open_doors() {
       return tl::unexpected(bound.error());
     facts.nbd.push_back(bound->to_string());
   }
+  if (auto opened = open_instance_listeners(*wanted, facts); !opened)
+    return tl::unexpected(opened.error());
   if (facts.nbd.empty())
     log::warning("no NBD listener is configured: nobody can attach a volume");
   if (wanted->admin.listen) {
-    auto admin = admin_door::open(p.context, *p.system, *wanted->admin.listen);
+    auto admin = admin_door::open(p.context, *p.system, wanted->admin);
     if (!admin)
       return tl::unexpected(admin.error());
     p.admin = std::move(*admin);
@@ -335,30 +449,13 @@ result<void> node::serve(int in_fd, int out_fd, const volume_name& volume, std::
   return parts_->engine->serve_fd(in_fd, out_fd, volume, std::move(closed));
 }
 
-std::optional<std::chrono::milliseconds> node::attend() { return parts_->guard->check(); }
-
-result<apply_report> node::reload(const settings& wanted) {
-  auto& p = *parts_;
-  const auto changes = settings_difference(*p.context.current_settings(), wanted);
-  for (const auto& change : changes.all) {
-    switch (change.effect) {
-    case change_effect::live:
-      log::info("config: {}", change.to_string());
-      break;
-    case change_effect::restart:
-      log::warning("config: {} takes effect with the next start", change.to_string());
-      break;
-    case change_effect::refused:
-      log::error("config: {} is refused", change.to_string());
-      break;
-    }
-  }
-  if (changes.all.empty())
-    log::info("config: nothing has changed");
-  p.context.set_settings(changes.applied);
-  if (p.fits)
-    p.fits->set_cpu_budget(changes.applied.forecast.cpu_budget);
-  return apply();
+std::optional<std::chrono::milliseconds> node::attend() {
+  const auto now = parts_->context.clock->boot_now();
+  if (parts_->clock_marked == boot_time{} || now - parts_->clock_marked >= clock_mark_every)
+    mark_clock();
+  const auto repair = parts_->guard->check();
+  const std::chrono::milliseconds next_mark = clock_mark_every;
+  return repair ? std::min(*repair, next_mark) : next_mark;
 }
 
 void node::stop_actors(watchdog& dog) {
@@ -391,6 +488,10 @@ result<void> node::stop() {
   dog.stage("recordings");
   p.context.recordings.stop_all();
   std::vector<volume_uuid> synced;
+  if (p.snapshots) {
+    dog.stage("snapshots under way");
+    p.snapshots->ask_to_stop(snapshots_grace);
+  }
   if (p.engine) {
     dog.stage("draining requests and closing volumes");
     drained = p.engine->stop(p.options.drain_grace);
@@ -400,6 +501,8 @@ result<void> node::stop() {
       if (volume.synced)
         synced.push_back(volume.spec.uuid);
   }
+  if (p.snapshots)
+    p.snapshots->stop();
   stop_actors(dog);
   dog.stage("admin door");
   p.admin.reset();
@@ -420,6 +523,8 @@ result<void> node::stop() {
         std::all_of(deleted.begin(), deleted.end(), closed))
       p.marks->discard();
   }
+  if (p.meta && p.ages)
+    mark_clock();
   if (p.meta)
     p.meta->stop();
   dog.stage("fits and history");
@@ -428,6 +533,8 @@ result<void> node::stop() {
   if (p.history)
     p.history->stop();
   dog.stage("actor system");
+  p.context.snapshots = nullptr;
+  p.snapshots.reset();
   p.door.reset();
   p.context.door = nullptr;
   p.system.reset();

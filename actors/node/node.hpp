@@ -43,22 +43,29 @@ public:
   // Repairs the root of supervision. Returns when to be called again at the latest, if there is something to wait
   // for.
   std::optional<std::chrono::milliseconds> attend();
-  // Follows the live part of a new config. Returns what came of it; the log has the details.
-  result<apply_report> reload(const settings& wanted);
+  // Follows the live part of a new config and returns at once: settings of generation `report.generation` are in force
+  // when context().configuration() says so. dry_run: only says what it would do.
+  reload_report reload(const settings& wanted, reload_mode mode = reload_mode::follow);
+  // The file was refused: /health and status say so until one is accepted.
+  void refuse_reload(const std::string& why);
   // Ordered stop; every stage is watched. Idempotent. timed_out: I/O had to be abandoned, and the process must end with
   // _exit.
   result<void> stop();
   class node_context& context();
 
+  struct parts; // node_parts.hpp
+
 private:
-  struct parts;
   explicit node(std::unique_ptr<parts> p);
   result<void> open_store();
   result<void> open_history();
   result<void> start_engine();
+  result<void> start_snapshots();
   result<void> start_actors();
   result<void> open_doors();
+  result<void> open_instance_listeners(const settings& wanted, struct node_facts& facts);
   result<apply_report> apply();
+  void mark_clock();
   void stop_actors(class watchdog& dog);
   std::unique_ptr<parts> parts_;
 };

@@ -95,4 +95,15 @@ void notify_service_manager(std::string_view state) {
     ::close(fd);
 }
 
+std::optional<std::chrono::milliseconds> service_watchdog_interval() {
+  const char* interval = std::getenv("WATCHDOG_USEC");
+  const char* pid = std::getenv("WATCHDOG_PID");
+  if (interval == nullptr || (pid != nullptr && std::strtol(pid, nullptr, 10) != ::getpid()))
+    return std::nullopt;
+  const auto us = std::strtoll(interval, nullptr, 10);
+  if (us <= 0)
+    return std::nullopt;
+  return std::max(std::chrono::milliseconds(us / 2000), std::chrono::milliseconds(1));
+}
+
 } // namespace gnomon::actors

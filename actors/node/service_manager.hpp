@@ -2,6 +2,8 @@
 // notifications (sd_notify(3)), spoken by hand: a few environment variables and one datagram. Main thread only.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,5 +23,8 @@ result<endpoint> endpoint_of(int fd);
 
 // Sends `state` ("READY=1\nSTATUS=…") to NOTIFY_SOCKET; nothing if it is not set. Failures are logged, never fatal.
 void notify_service_manager(std::string_view state);
+
+// How often "WATCHDOG=1" is due (half of WATCHDOG_USEC); nothing: the service manager does not watch this process.
+std::optional<std::chrono::milliseconds> service_watchdog_interval();
 
 } // namespace gnomon::actors

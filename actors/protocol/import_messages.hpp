@@ -43,12 +43,13 @@ struct import_note {
   std::uint64_t requests = 0;
   bool finished = false; // false: about to begin
   bool again = false;    // begin although it was imported before
+  std::int64_t now_us = 0, shift_us = 0; // by which the rows are made: the node's time then, and what is added to theirs
   friend bool operator==(const import_note&, const import_note&) = default;
 };
 template <class Inspector>
 auto inspect(Inspector& f, import_note& x) {
   return f(caf::meta::type_name("import_note"), x.digest, x.source, x.from_us, x.to_us, x.requests, x.finished,
-           x.again);
+           x.again, x.now_us, x.shift_us);
 }
 
 // What happened in one chunk during one slot.
@@ -76,21 +77,27 @@ auto inspect(Inspector& f, import_slot& x) {
 }
 
 struct history_rows {
+  std::string digest;           // of the import they belong to
+  std::uint64_t first_slot = 0; // how many slots of this import came before these
   std::vector<import_slot> slots;
   friend bool operator==(const history_rows&, const history_rows&) = default;
 };
 template <class Inspector>
 auto inspect(Inspector& f, history_rows& x) {
-  return f(caf::meta::type_name("history_rows"), x.slots);
+  return f(caf::meta::type_name("history_rows"), x.digest, x.first_slot, x.slots);
 }
 
 struct import_receipt {
   std::uint64_t slots = 0, rows = 0; // in the history now
+  // Of a note that begins: slots that an interrupted import of the same records has brought in; they are left out when
+  // they come again, if the rows are made by the same time and shift.
+  std::uint64_t slots_before = 0;
+  std::int64_t now_us = 0, shift_us = 0;
   friend bool operator==(const import_receipt&, const import_receipt&) = default;
 };
 template <class Inspector>
 auto inspect(Inspector& f, import_receipt& x) {
-  return f(caf::meta::type_name("import_receipt"), x.slots, x.rows);
+  return f(caf::meta::type_name("import_receipt"), x.slots, x.rows, x.slots_before, x.now_us, x.shift_us);
 }
 
 } // namespace gnomon::actors

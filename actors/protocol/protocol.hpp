@@ -13,6 +13,7 @@
 #include "actors/protocol/import_messages.hpp"
 #include "actors/protocol/instance_messages.hpp"
 #include "actors/protocol/learning_messages.hpp"
+#include "actors/protocol/snapshot_messages.hpp"
 #include "actors/protocol/volume_messages.hpp"
 
 // Verbs. At most 10 characters each.
@@ -35,7 +36,11 @@ GNOMON_ATOM(undelete)
 GNOMON_ATOM(purge)
 GNOMON_ATOM(rename)
 GNOMON_ATOM(who)
+GNOMON_ATOM(failed)
 GNOMON_ATOM(fence)
+GNOMON_ATOM(unfence)
+GNOMON_ATOM(grant)
+GNOMON_ATOM(revoke)
 GNOMON_ATOM(describe)
 GNOMON_ATOM(access)
 GNOMON_ATOM(clear)
@@ -63,6 +68,11 @@ GNOMON_ATOM(add)
 GNOMON_ATOM(remove)
 GNOMON_ATOM(profiles)
 GNOMON_ATOM(profile)
+GNOMON_ATOM(snapshot)
+GNOMON_ATOM(verify)
+GNOMON_ATOM(restore)
+GNOMON_ATOM(rebuild)
+GNOMON_ATOM(group)
 #undef GNOMON_ATOM
 
 namespace gnomon::actors {
@@ -76,9 +86,12 @@ inline constexpr seconds query{5};           // status, list, show, who, top, ac
 inline constexpr seconds volume_io{60};      // read, write, flush, trim, zero: as long as a slow disk may take
 inline constexpr seconds catalogue{30};      // rename, describe, clear, add, remove: one LMDB commit
 inline constexpr seconds volume_change{120}; // create, resize, erase, undelete, access, fence: drains I/O
+inline constexpr seconds reload{60};         // reload: reads the file and waits a while until it is in force
 inline constexpr seconds apply{600};         // apply: all volumes of a config, with their files
 inline constexpr seconds picture{60};        // heat, forecast: reads weeks of history, fits, on busy fit threads
 inline constexpr seconds take_in{120};       // take_in: a batch of rows behind everything the history has queued
+inline constexpr seconds snapshot{120};      // create, restore, snapshot: until the cut or the volume is made
+inline constexpr seconds verify{24 * 3600};  // verify, rebuild: reads whole layers
 inline constexpr seconds record_next{10};    // next: waits up to record_wait for the first record
 } // namespace timeout
 
@@ -137,8 +150,9 @@ using registry_actor = supervised_actor::extend<
     caf::replies_to<atom::create, volume_request>::with<volume_summary>,
     // Grows. Open connections keep the size they negotiated: the reply names those who must reconnect.
     caf::replies_to<atom::resize, volume_ref, byte_count>::with<resize_report>,
-    // Ends its connections, stops serving it, keeps its data until `deleted_until_us`.
-    caf::replies_to<atom::erase, volume_ref>::with<volume_summary>,
+    // Ends its connections, stops serving it, keeps its data until `deleted_until_us`. busy: somebody is attached, and
+    // it was not forced.
+    caf::replies_to<atom::erase, volume_ref, deletion>::with<volume_summary>,
     // Under a new name, or its own (empty). Several deleted volumes may have had one name: use the uuid then.
     caf::replies_to<atom::undelete, volume_ref, volume_name>::with<volume_summary>,
     // Removes a deleted volume and its data for good, now.
@@ -151,8 +165,15 @@ using registry_actor = supervised_actor::extend<
     caf::replies_to<atom::access, volume_ref, volume_access>::with<volume_summary>,
     // Open connections on it.
     caf::replies_to<atom::who, volume_ref>::with<std::vector<connection_info>>,
-    // Ends the connections of one instance (empty: of all), drains their I/O. The reply: the connections there were.
-    caf::replies_to<atom::fence, volume_ref, instance_id>::with<std::vector<connection_info>>,
+    // Instance `first` (empty: everybody) may not attach any more; with `second` only that instance may. Answered when
+    // that is durable, the connections of those who are shut out have ended and their I/O has drained. The reply: the
+    // connections there were.
+    caf::replies_to<atom::fence, volume_ref, instance_id, instance_id>::with<std::vector<connection_info>>,
+    // Lets the instance (empty: everybody) in again. not_found: it is not fenced.
+    caf::replies_to<atom::unfence, volume_ref, instance_id>::with<volume_details>,
+    // The instance may attach it although the configuration does not say so; or not any more.
+    caf::replies_to<atom::grant, volume_ref, instance_id>::with<volume_details>,
+    caf::replies_to<atom::revoke, volume_ref, instance_id>::with<volume_details>,
     // An operator accepts what a failed fsync or an unclean stop may have lost: writes work again.
     caf::replies_to<atom::clear, volume_ref>::with<volume_summary>,
     // Brings volumes and access rules in line with the node's current settings. From the daemon.
@@ -263,6 +284,49 @@ using instance_actor = supervised_actor::extend<
     // The history has been read. From a fit thread.
     caf::reacts_to<atom::fitted, fit_completion>>;
 
+// --- snapshots
+// ----------------------------------------------------------------------------------------------------------
+
+// One group of volumes that are snapshotted together.
+using group_actor = supervised_actor::extend<
+    caf::replies_to<atom::status>::with<group_info>,
+    // Answered once the point in time exists and every capture has begun. timed_out: not every member held in time;
+    // io_failed, busy: a member cannot be captured. Nothing has changed then.
+    caf::replies_to<atom::snapshot>::with<group_info>,
+    // A cut that the plan asked for has been made, or failed. From a work thread.
+    caf::reacts_to<atom::failed, bool>,
+    // Work on another thread is done.
+    caf::reacts_to<atom::completed, snapshot_completion>,
+    // Look whether a snapshot is due. From itself.
+    caf::reacts_to<atom::tick>>;
+
+// Snapshots of the node's volumes, and the groups. Every answer but the lists' comes when it is durable.
+using snapshots_actor = supervised_actor::extend<
+    // Answered once the cut is made; the capture goes on, `show` tells how far it is. busy: one runs, or the volume is
+    // being restored; io_failed: a flush of the volume failed.
+    caf::replies_to<atom::create, snapshot_request>::with<snapshot_info>,
+    // The newest snapshot_list_max, oldest first, captures under way and failed ones included.
+    caf::replies_to<atom::list, snapshot_query>::with<std::vector<snapshot_info>>,
+    caf::replies_to<atom::show, snapshot_ref>::with<snapshot_info>,
+    // Its space is free once no other snapshot, restore or clone needs its layers. permission_denied: it is locked.
+    caf::replies_to<atom::erase, snapshot_ref>::with<snapshot_info>,
+    // Reads every byte of every layer that the snapshot needs.
+    caf::replies_to<atom::verify, snapshot_ref>::with<snapshot_check>,
+    // Makes a volume of it. already_exists: the name is taken; corrupt: a layer is damaged or missing.
+    caf::replies_to<atom::restore, restore_request>::with<restore_info>,
+    // Restores under way, and those that ended since the node started.
+    caf::replies_to<atom::restore>::with<std::vector<restore_info>>,
+    // Takes in every layer file that the catalogue does not name.
+    caf::replies_to<atom::rebuild>::with<rebuild_report>,
+    // already_exists: the name, or a volume that is in another group.
+    caf::replies_to<atom::create, group_request>::with<group_info>,
+    // Its snapshots stay, as those of their volumes.
+    caf::replies_to<atom::erase, group_ref>::with<group_info>, caf::replies_to<atom::group>::with<std::vector<group_info>>,
+    // Work on another thread is done.
+    caf::reacts_to<atom::completed, snapshot_completion>,
+    // Restores that stand still go on. From itself.
+    caf::reacts_to<atom::tick>>;
+
 // --- the local control door
 // -------------------------------------------------------------------------------------------
 
@@ -271,6 +335,11 @@ using instance_actor = supervised_actor::extend<
 using control_actor = supervised_actor::extend<
     // The node: version, uptime, endpoints, rings, health.
     caf::replies_to<atom::status>::with<node_status>,
+    // Rereads the configuration as SIGHUP does; answered when it is in force, or after reload_patience with what is
+    // missing. busy: too many ask; unavailable: this node has no file.
+    caf::replies_to<atom::reload, reload_mode>::with<reload_report>,
+    // The main thread has reread it.
+    caf::reacts_to<atom::completed, reload_completion>,
     // The live supervision tree, parents before children.
     caf::replies_to<atom::actors>::with<std::vector<actor_info>>,
     // A message in words to an actor by its name in the tree ("volume/db", "registry"). Besides the actor's own
@@ -282,14 +351,17 @@ using control_actor = supervised_actor::extend<
     caf::replies_to<atom::show, volume_ref>::with<volume_details>,
     caf::replies_to<atom::create, volume_request>::with<volume_summary>,
     caf::replies_to<atom::resize, volume_ref, byte_count>::with<resize_report>,
-    caf::replies_to<atom::erase, volume_ref>::with<volume_summary>,
+    caf::replies_to<atom::erase, volume_ref, deletion>::with<volume_summary>,
     caf::replies_to<atom::undelete, volume_ref, volume_name>::with<volume_summary>,
     caf::replies_to<atom::purge, volume_ref>::with<volume_summary>,
     caf::replies_to<atom::rename, volume_ref, volume_name>::with<volume_summary>,
     caf::replies_to<atom::describe, volume_ref, std::string>::with<volume_summary>,
     caf::replies_to<atom::access, volume_ref, volume_access>::with<volume_summary>,
     caf::replies_to<atom::who, volume_ref>::with<std::vector<connection_info>>,
-    caf::replies_to<atom::fence, volume_ref, instance_id>::with<std::vector<connection_info>>,
+    caf::replies_to<atom::fence, volume_ref, instance_id, instance_id>::with<std::vector<connection_info>>,
+    caf::replies_to<atom::unfence, volume_ref, instance_id>::with<volume_details>,
+    caf::replies_to<atom::grant, volume_ref, instance_id>::with<volume_details>,
+    caf::replies_to<atom::revoke, volume_ref, instance_id>::with<volume_details>,
     caf::replies_to<atom::clear, volume_ref>::with<volume_summary>,
     caf::replies_to<atom::accept, volume_ref>::with<volume_summary>,
     // As at the recorder.
@@ -310,7 +382,21 @@ using control_actor = supervised_actor::extend<
     // As at the roster and the instance's profile actor.
     caf::replies_to<atom::profiles>::with<std::vector<instance_summary>>,
     caf::replies_to<atom::profile, instance_id>::with<instance_details>,
-    caf::replies_to<atom::describe, instance_id, instance_change>::with<instance_summary>>;
+    caf::replies_to<atom::describe, instance_id, instance_change>::with<instance_summary>,
+    // As at the snapshot service.
+    caf::replies_to<atom::create, snapshot_request>::with<snapshot_info>,
+    caf::replies_to<atom::list, snapshot_query>::with<std::vector<snapshot_info>>,
+    caf::replies_to<atom::show, snapshot_ref>::with<snapshot_info>,
+    caf::replies_to<atom::erase, snapshot_ref>::with<snapshot_info>,
+    caf::replies_to<atom::verify, snapshot_ref>::with<snapshot_check>,
+    caf::replies_to<atom::restore, restore_request>::with<restore_info>,
+    caf::replies_to<atom::restore>::with<std::vector<restore_info>>,
+    caf::replies_to<atom::rebuild>::with<rebuild_report>,
+    caf::replies_to<atom::create, group_request>::with<group_info>,
+    caf::replies_to<atom::erase, group_ref>::with<group_info>, caf::replies_to<atom::group>::with<std::vector<group_info>>,
+    // As at the group's actor.
+    caf::replies_to<atom::status, group_ref>::with<group_info>,
+    caf::replies_to<atom::snapshot, group_ref>::with<group_info>>;
 
 } // namespace gnomon::actors
 
@@ -332,6 +418,7 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::io_completion))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::step_completion))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_ref))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::list_filter))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::deletion))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_access))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_summary))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::volume_details))
@@ -344,6 +431,9 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::recording_number))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::recording_started))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::record_batch))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::node_status))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::reload_mode))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::reload_report))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::reload_completion))
 CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::actor_info>))
 CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::volume_summary>))
 CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::connection_info>))
@@ -370,4 +460,19 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::instance_change))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::instance_summary))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::instance_details))
 CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::instance_summary>))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_ref))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_request))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_info))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_query))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_check))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::restore_request))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::restore_info))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::rebuild_report))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::group_ref))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::group_request))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::group_info))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_completion))
+CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::snapshot_info>))
+CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::restore_info>))
+CAF_ADD_TYPE_ID(gnomon, (std::vector<gnomon::actors::group_info>))
 CAF_END_TYPE_ID_BLOCK(gnomon)

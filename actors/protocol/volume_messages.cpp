@@ -16,6 +16,8 @@ std::string_view to_string(volume_state state) noexcept {
     return "deleted";
   case volume_state::damaged:
     return "damaged";
+  case volume_state::closing:
+    return "closing";
   }
   return "unknown";
 }

@@ -111,6 +111,9 @@ auto inspect(Inspector& f, volume_ref& x) {
 
 enum class volume_access : std::uint8_t { read_write, read_only };
 
+// What a delete does about clients.
+enum class deletion : std::uint8_t { if_unused, forced };
+
 enum class list_filter : std::uint8_t { present, deleted, all };
 
 enum class volume_state : std::uint8_t {
@@ -119,6 +122,7 @@ enum class volume_state : std::uint8_t {
   not_serving,   // in the catalogue, but the data plane could not open it: see `problem`
   deleted,       // can be undeleted until deleted_until_us
   damaged,       // its file is missing or has lost its end: not served until it is put back, or `accept-loss`
+  closing,       // a close does not come to its end (a disk that does not answer): it is tried again, see `problem`
 };
 std::string_view to_string(volume_state state) noexcept;
 
@@ -151,12 +155,19 @@ struct volume_details {
   std::uint64_t generation = 0;
   std::uint64_t in_flight = 0; // requests now
   std::vector<instance_id> writers;
+  std::uint64_t epoch = 0;          // of the volume's claims: grows with every fence and unfence
+  bool everybody_fenced = false;    // nobody may attach until `unfence`
+  std::vector<instance_id> fenced;  // these may not
+  instance_id handed_to;            // only this instance may attach; empty: it was not handed over
+  std::vector<instance_id> granted; // may attach by an operator's hand, besides the configuration
+  bool anonymous = false;           // no instances section: the clients of a listener are one instance
   friend bool operator==(const volume_details&, const volume_details&) = default;
 };
 template <class Inspector>
 auto inspect(Inspector& f, volume_details& x) {
   return f(caf::meta::type_name("volume_details"), x.summary, x.description, x.path, x.from_config, x.created_us,
-           x.generation, x.in_flight, x.writers);
+           x.generation, x.in_flight, x.writers, x.epoch, x.everybody_fenced, x.fenced, x.handed_to, x.granted,
+           x.anonymous);
 }
 
 // What `gnomon volume create` asks for.
@@ -320,6 +331,35 @@ auto inspect(Inspector& f, record_batch& x) {
 enum class node_state : std::uint8_t { starting, serving, stopping };
 std::string_view to_string(node_state state) noexcept;
 
+enum class reload_mode : std::uint8_t { dry_run, follow };
+
+// What came, or would come, of rereading the configuration.
+struct reload_report {
+  std::uint64_t generation = 0, in_force = 0; // of the settings: after it, and what is carried out so far
+  std::vector<std::string> followed;          // changes, one line each
+  std::vector<std::string> waiting;           // for a restart, or never followed
+  std::vector<std::string> refused;           // volumes that could not be brought in line, with the reason
+  std::vector<std::string> warnings;          // keys that do nothing
+  std::string file_problems;                  // not empty: the file is refused and nothing has changed
+  friend bool operator==(const reload_report&, const reload_report&) = default;
+};
+template <class Inspector>
+auto inspect(Inspector& f, reload_report& x) {
+  return f(caf::meta::type_name("reload_report"), x.generation, x.in_force, x.followed, x.waiting, x.refused,
+           x.warnings, x.file_problems);
+}
+
+struct reload_completion {
+  std::uint64_t request = 0;
+  error_info outcome;
+  reload_report report;
+  friend bool operator==(const reload_completion&, const reload_completion&) = default;
+};
+template <class Inspector>
+auto inspect(Inspector& f, reload_completion& x) {
+  return f(caf::meta::type_name("reload_completion"), x.request, x.outcome, x.report);
+}
+
 struct node_status {
   node_name node;
   std::string version;
@@ -332,12 +372,16 @@ struct node_status {
   std::uint64_t volumes = 0, connections = 0, actors = 0;
   std::vector<ring_info> rings;      // without rates
   std::vector<std::string> problems; // empty: healthy
+  std::uint64_t generation_wanted = 0, generation_in_force = 0; // of the settings; equal: all is as configured
+  std::vector<std::string> waiting;  // changes of the file that wait for a restart, or are never followed
+  std::vector<std::string> warnings; // keys that do nothing, an open door
   friend bool operator==(const node_status&, const node_status&) = default;
 };
 template <class Inspector>
 auto inspect(Inspector& f, node_status& x) {
   return f(caf::meta::type_name("node_status"), x.node, x.version, x.state, x.pid, x.started_us, x.data_dir,
-           x.previous_stop, x.nbd, x.cluster, x.admin, x.volumes, x.connections, x.actors, x.rings, x.problems);
+           x.previous_stop, x.nbd, x.cluster, x.admin, x.volumes, x.connections, x.actors, x.rings, x.problems,
+           x.generation_wanted, x.generation_in_force, x.waiting, x.warnings);
 }
 
 } // namespace gnomon::actors

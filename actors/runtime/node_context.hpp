@@ -13,10 +13,11 @@
 #include "actors/protocol/learning_messages.hpp"
 #include "actors/protocol/volume_messages.hpp"
 #include "actors/runtime/alert_inbox.hpp"
+#include "actors/runtime/configuration.hpp"
 #include "actors/runtime/recordings.hpp"
 #include "actors/runtime/supervision_tree.hpp"
 #include "actors/runtime/volume_children.hpp"
-#include "config/clock.hpp"
+#include "config/clock_guard.hpp"
 #include "config/event.hpp"
 #include "config/settings/settings.hpp"
 
@@ -24,6 +25,7 @@ namespace gnomon::io {
 class engine;
 }
 namespace gnomon::store {
+class access_book;
 class catalogue;
 class event_book;
 class history;
@@ -34,9 +36,11 @@ namespace gnomon::actors {
 
 class fit_pool;
 class local_door;
+class snapshot_works;
 
 // Names in the supervision tree.
 inline constexpr const char* registry_name = "registry";
+inline constexpr const char* liveness_name = "liveness";
 inline constexpr const char* telemetry_name = "telemetry";
 inline constexpr const char* events_name = "events";
 inline constexpr const char* recorder_name = "recorder";
@@ -49,6 +53,9 @@ inline constexpr const char* forecasters_name = "forecasters";
 inline constexpr const char* node_forecaster_name = "forecaster/@node"; // no volume's name has an @
 inline constexpr const char* roster_name = "roster";
 inline constexpr const char* instances_name = "instances";
+inline constexpr const char* snapshots_name = "snapshots";
+inline constexpr const char* groups_name = "groups";
+inline std::string group_actor_name(const group_name& name) { return "group/" + name.value; }
 inline std::string instance_actor_name(const instance_id& id) { return "instance/" + id.value; }
 inline constexpr const char* volume_kind = "volume";
 inline constexpr const char* pattern_kind = "pattern";
@@ -143,28 +150,52 @@ public:
 
   io::engine* engine = nullptr;
   store::catalogue* catalogue = nullptr;
+  store::access_book* access = nullptr; // none: it could not be opened, and no fence can be made
   store::event_book* event_book = nullptr;
   store::history* history = nullptr; // none: it could not be opened; nothing is learned, everything else works
   store::instance_book* instances = nullptr; // none: it could not be opened
   fit_pool* fits = nullptr;
+  snapshot_works* snapshots = nullptr; // none: its catalogue could not be opened
   local_door* door = nullptr; // none: no control socket (--nbd-stdio, tests)
   const clock_source* clock;
+  clock_guard* ages = nullptr; // tells what is old; none: `clock` does (tests)
   supervision_tree tree;
   volume_child_table volume_children;
   event_inbox inbox;
   recording_table recordings;
+  reload_desk reloads;
   observation_totals observed;
   forecast_board forecasts;
   problem_board problems;
   std::atomic<node_state> state{node_state::starting};
 
   std::shared_ptr<const settings> current_settings() const { return locked(settings_); }
-  void set_settings(settings s) {
+  // A new generation of the settings; the registry has to follow. Returns its number.
+  std::uint64_t set_settings(settings s) {
     auto names = std::make_shared<std::unordered_set<volume_name>>();
     for (const auto& volume : s.volumes)
       names->insert(volume.name);
     assign(configured_, std::shared_ptr<const std::unordered_set<volume_name>>(std::move(names)));
     assign(settings_, std::make_shared<const settings>(std::move(s)));
+    std::lock_guard lock(mutex_);
+    configuration_.wanted_since = clock->boot_now();
+    return ++configuration_.wanted;
+  }
+  configuration_state configuration() const {
+    std::lock_guard lock(mutex_);
+    return configuration_;
+  }
+  // What the registry has carried out.
+  void set_in_force(std::uint64_t generation) {
+    std::lock_guard lock(mutex_);
+    configuration_.in_force = std::max(configuration_.in_force, generation);
+  }
+  // What was said of the file when it was read last.
+  void note_configuration(std::vector<std::string> waiting, std::vector<std::string> warnings, std::string file_refused) {
+    std::lock_guard lock(mutex_);
+    configuration_.waiting = std::move(waiting);
+    configuration_.warnings = std::move(warnings);
+    configuration_.file_refused = std::move(file_refused);
   }
   // Names of the volumes that stand in the config.
   std::shared_ptr<const std::unordered_set<volume_name>> configured() const { return locked(configured_); }
@@ -204,6 +235,7 @@ private:
   std::shared_ptr<const settings> settings_ = std::make_shared<const settings>();
   std::shared_ptr<const std::unordered_set<volume_name>> configured_ =
       std::make_shared<const std::unordered_set<volume_name>>();
+  configuration_state configuration_;
   std::shared_ptr<const telemetry_snapshot> rates_;
   std::shared_ptr<const node_facts> facts_ = std::make_shared<const node_facts>();
   std::shared_ptr<const std::vector<calendar_event>> events_ = std::make_shared<const std::vector<calendar_event>>();

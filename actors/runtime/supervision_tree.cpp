@@ -4,6 +4,10 @@
 #include <caf/exit_reason.hpp>
 #include <caf/send.hpp>
 
+#include <algorithm>
+
+#include <fmt/format.h>
+
 #include "actors/protocol/error_message.hpp"
 #include "actors/protocol/protocol.hpp"
 #include "config/log.hpp"
@@ -145,6 +149,7 @@ death_decision supervision_tree::on_death(std::string_view parent, const caf::ac
   names_.erase(named);
   auto& child = found->second;
   child.handle = nullptr;
+  child.stuck_since.reset();
   child.last_error = describe(reason);
   if (stopping_) {
     child.state = actor_state::stopped;
@@ -161,6 +166,7 @@ death_decision supervision_tree::on_death(std::string_view parent, const caf::ac
     out.wait = *wait;
   } else {
     child.state = actor_state::given_up;
+    child.restart_at = now + child.spec.policy.revive_after;
     out.what = verdict::give_up;
     out.revive_after = child.spec.policy.revive_after;
   }
@@ -238,6 +244,56 @@ std::vector<std::string> supervision_tree::given_up() const {
     if (child.state == actor_state::given_up)
       out.push_back(name);
   return out;
+}
+
+std::vector<std::pair<std::string, std::chrono::milliseconds>>
+supervision_tree::given_up_below(std::string_view parent) const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::pair<std::string, std::chrono::milliseconds>> out;
+  const auto now = clock_.boot_now();
+  for (const auto& [name, child] : entries_)
+    if (child.spec.parent == parent && child.state == actor_state::given_up)
+      out.emplace_back(name, std::chrono::ceil<std::chrono::milliseconds>(std::max(child.restart_at, now) - now));
+  return out;
+}
+
+std::vector<std::string> supervision_tree::problems() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> out;
+  const auto now = clock_.boot_now();
+  const auto seconds = [](auto d) { return std::chrono::duration_cast<std::chrono::seconds>(d).count(); };
+  for (const auto& [name, child] : entries_) {
+    if (child.state == actor_state::given_up)
+      out.push_back(fmt::format("actor {} ended too often ({}) and was given up; next try in {} s, now with: "
+                                "gnomon ask {} revive",
+                                name, child.last_error, seconds(std::max(child.restart_at, now) - now), name));
+    else if (child.tracker.failing(now))
+      out.push_back(fmt::format("actor {} ends again and again ({}); it is restarted every {} s", name,
+                                child.last_error, seconds(child.spec.policy.backoff_max)));
+    else if (child.stuck_since)
+      out.push_back(fmt::format("actor {} has not answered for {} s", name, seconds(now - *child.stuck_since)));
+  }
+  return out;
+}
+
+error supervision_tree::absence(std::string_view name) const {
+  std::lock_guard lock(mutex_);
+  const auto found = entries_.find(name);
+  if (found == entries_.end())
+    return {errc::not_found, fmt::format("there is no actor {}; `gnomon actors` lists them", name), 0};
+  const auto& child = found->second;
+  if (child.state == actor_state::given_up)
+    return {errc::unavailable,
+            fmt::format("actor {} ended too often ({}) and was given up for now; `gnomon ask {} revive` starts it",
+                        name, child.last_error, name),
+            0};
+  return {errc::unavailable, fmt::format("actor {} is being restarted; try again", name), 0};
+}
+
+void supervision_tree::note_stuck(std::string_view name, std::optional<boot_time> since) {
+  std::lock_guard lock(mutex_);
+  if (const auto found = entries_.find(name); found != entries_.end())
+    found->second.stuck_since = since;
 }
 
 std::size_t supervision_tree::size() const {

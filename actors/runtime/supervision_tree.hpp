@@ -70,6 +70,9 @@ public:
   std::vector<std::pair<std::string, caf::actor>> running(std::string_view parent) const;
   std::vector<std::pair<std::string, std::chrono::milliseconds>> waiting(std::string_view parent) const;
 
+  // Given-up children of `parent` with what is left until their next chance: a new supervisor sees to it.
+  std::vector<std::pair<std::string, std::chrono::milliseconds>> given_up_below(std::string_view parent) const;
+
   // Makes the child and records it, unless it runs already or must not. Null if nothing was spawned.
   caf::actor spawn(std::string_view name, caf::actor_system& system);
   // `source` has ended; looks which child of `parent` that was. Deaths of former incarnations are ignored.
@@ -86,6 +89,12 @@ public:
   // Parents before children, otherwise by name. `report` and `answered` are for the caller to fill.
   std::vector<actor_info> list() const;
   std::vector<std::string> given_up() const;
+  // Actors that are given up, end again and again, or do not answer: one sentence each, with what to do.
+  std::vector<std::string> problems() const;
+  // Why there is no incarnation of `name` just now: unavailable, in words for who asked it something.
+  error absence(std::string_view name) const;
+  // From whoever asks the actors for reports: it has not answered since `since`, or (nothing) answers again.
+  void note_stuck(std::string_view name, std::optional<boot_time> since);
   std::size_t size() const;
   std::uint64_t restarts_total() const;
 
@@ -96,7 +105,8 @@ private:
     actor_state state = actor_state::starting;
     caf::actor handle;
     std::int64_t started_us = 0;
-    boot_time restart_at{};
+    boot_time restart_at{}; // of a given-up child: its next chance
+    std::optional<boot_time> stuck_since;
     std::string last_error;
   };
   using entries = std::map<std::string, entry, std::less<>>;

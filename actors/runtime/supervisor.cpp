@@ -24,6 +24,9 @@ void supervisor_state::start(supervision_tree* t, std::string own_name) {
     self->monitor(handle);
   for (const auto& [child, wait] : tree->waiting(own))
     self->delayed_send(self, wait, atom::restart_v, child);
+  // What the former incarnation had given up would wait for a chance that nobody gives it.
+  for (const auto& [child, wait] : tree->given_up_below(own))
+    self->delayed_send(self, wait, atom::revive_v, child);
   adopt();
 }
 

@@ -17,14 +17,28 @@ std::vector<std::string> health_problems(const node_context& node) {
   std::vector<std::string> out;
   if (const auto state = node.state.load(); state != node_state::serving)
     out.push_back(fmt::format("the node is {}", to_string(state)));
-  for (const auto& name : node.tree.given_up())
-    out.push_back(fmt::format("actor {} ended too often and was given up for now", name));
+  for (auto& problem : node.tree.problems())
+    out.push_back(std::move(problem));
   for (const auto& problem : node.facts()->problems)
     out.push_back(problem);
   for (const auto& problem : *node.refused())
     out.push_back(problem);
   for (const auto& problem : node.problems.store())
     out.push_back(problem);
+  if (node.ages != nullptr)
+    if (const auto clock = node.ages->now(); clock.held)
+      out.push_back(fmt::format("the clock is {} days ahead of what this node last saw: nothing is trimmed or purged by "
+                                "age until `gnomon ask control accept-clock`, or for {} h",
+                                std::chrono::duration_cast<std::chrono::hours>(clock.shown - clock.believed).count() / 24,
+                                std::chrono::duration_cast<std::chrono::hours>(clock.confirmed_in).count() + 1));
+  const auto configuration = node.configuration();
+  if (configuration.in_force < configuration.wanted &&
+      node.clock->boot_now() - configuration.wanted_since > settings_late)
+    out.push_back(fmt::format("the settings of generation {} are not in force yet, those of {} are",
+                              configuration.wanted, configuration.in_force));
+  if (!configuration.file_refused.empty())
+    out.push_back(fmt::format("the configuration file was refused when it was reread, generation {} stays in force: {}",
+                              configuration.in_force, configuration.file_refused));
 
   if (node.engine != nullptr && node.catalogue != nullptr) {
     std::unordered_map<volume_uuid, bool> open; // uuid -> writes failed
@@ -36,6 +50,8 @@ std::vector<std::string> health_problems(const node_context& node) {
         continue;
       const auto found = open.find(record.uuid);
       const auto problem = node.problems.of(record.uuid);
+      if (const auto closing = node.engine->status(record.uuid); closing && closing->closing)
+        out.push_back(fmt::format("volume {}: a close does not come to its end; it is tried again", record.name.value));
       if (found == open.end())
         out.push_back(fmt::format("volume {} is not served{}{}", record.name.value, problem ? ": " : "",
                                   problem ? problem->message : ""));
@@ -80,6 +96,11 @@ node_status status_of(const node_context& node) {
       out.rings.push_back({ring.index, ring.connections, ring.requests, ring.buffer_bytes, 0.0, 0.0});
     }
   out.problems = health_problems(node);
+  const auto configuration = node.configuration();
+  out.generation_wanted = configuration.wanted;
+  out.generation_in_force = configuration.in_force;
+  out.waiting = configuration.waiting;
+  out.warnings = configuration.warnings;
   return out;
 }
 

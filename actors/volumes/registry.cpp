@@ -11,6 +11,7 @@
 #include "actors/volumes/views.hpp"
 #include "config/log.hpp"
 #include "store/history/history.hpp"
+#include "store/meta/access_book.hpp"
 
 namespace gnomon::actors {
 namespace {
@@ -26,6 +27,8 @@ void registry_state::tick() {
   self->delayed_send(self, probe_every, atom::tick_v);
   if (node->state != node_state::serving || applying)
     return;
+  if (settings_pending())
+    return begin_apply();
   probe();
   since_purge += probe_every;
   since_repair += probe_every;
@@ -48,7 +51,7 @@ void registry_state::tick() {
 void registry_state::forget_purged() const {
   if (node->history == nullptr || node->fits == nullptr)
     return;
-  const auto forget = [history = node->history, catalogue = node->catalogue] {
+  const auto forget = [history = node->history, catalogue = node->catalogue, access = node->access] {
     const auto objects = history->list_objects();
     if (!objects)
       return log::warning("forgetting purged volumes: {}", objects.error().to_string());
@@ -57,6 +60,10 @@ void registry_state::forget_purged() const {
       known.insert(record.uuid);
     for (const auto& record : catalogue->list_deleted())
       known.insert(record.uuid);
+    if (access != nullptr)
+      for (const auto& record : access->list())
+        if (!known.contains(record.volume))
+          access->forget(record.volume, [](const result<void>&) {}); // the next hour tries again
     for (const auto& object : *objects) {
       const auto uuid = volume_uuid::parse(object);
       if (!uuid || known.contains(*uuid))
@@ -87,6 +94,8 @@ void registry_state::start(node_context* n) {
   // After a death: what was half done is finished, and every live volume has its actor.
   if (node->state == node_state::serving) {
     sync_actors();
+    if (settings_pending())
+      return begin_apply(); // the incarnation before did not get to the end of them
     repair();
   }
 }
@@ -154,12 +163,19 @@ registry_actor::behavior_type registry(registry_actor::stateful_pointer<registry
       [self](atom::show, const volume_ref& ref) { return self->state.show(ref); },
       [self](atom::create, const volume_request& request) { return self->state.create(request); },
       [self](atom::resize, const volume_ref& ref, byte_count size) { return self->state.resize(ref, size); },
-      [self](atom::erase, const volume_ref& ref) { return self->state.erase(ref); },
+      [self](atom::erase, const volume_ref& ref, deletion how) { return self->state.erase(ref, how); },
       [self](atom::undelete, const volume_ref& ref, const volume_name& n) { return self->state.undelete(ref, n); },
       [self](atom::purge, const volume_ref& ref) { return self->state.purge(ref); },
       [self](atom::rename, const volume_ref& ref, const volume_name& n) { return self->state.rename(ref, n); },
       [self](atom::who, const volume_ref& ref) { return self->state.who(ref); },
-      [self](atom::fence, const volume_ref& ref, const instance_id& i) { return self->state.fence(ref, i); },
+      [self](atom::fence, const volume_ref& ref, const instance_id& i, const instance_id& heir) {
+        return self->state.fence(ref, i, heir);
+      },
+      [self](atom::unfence, const volume_ref& ref, const instance_id& i) { return self->state.unfence(ref, i); },
+      [self](atom::grant, const volume_ref& ref, const instance_id& i) { return self->state.set_grant(ref, i, true); },
+      [self](atom::revoke, const volume_ref& ref, const instance_id& i) {
+        return self->state.set_grant(ref, i, false);
+      },
       [self](atom::describe, const volume_ref& ref, const std::string& d) { return self->state.describe(ref, d); },
       [self](atom::access, const volume_ref& ref, volume_access a) { return self->state.set_access(ref, a); },
       [self](atom::clear, const volume_ref& ref) { return self->state.clear(ref); },

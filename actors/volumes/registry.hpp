@@ -58,7 +58,7 @@ struct registry_state {
   // --- changes (registry_changes.cpp)
   caf::result<volume_summary> create(const volume_request& request);
   caf::result<resize_report> resize(const volume_ref& ref, byte_count size);
-  caf::result<volume_summary> erase(const volume_ref& ref);
+  caf::result<volume_summary> erase(const volume_ref& ref, deletion how);
   caf::result<volume_summary> undelete(const volume_ref& ref, const volume_name& new_name);
   caf::result<volume_summary> purge(const volume_ref& ref);
   caf::result<volume_summary> rename(const volume_ref& ref, const volume_name& new_name);
@@ -66,9 +66,23 @@ struct registry_state {
   caf::result<volume_summary> set_access(const volume_ref& ref, volume_access access);
   caf::result<volume_summary> update(const volume_ref& ref, store::volume_changes changes);
   caf::result<volume_summary> clear(const volume_ref& ref);
-  caf::result<std::vector<connection_info>> fence(const volume_ref& ref, const instance_id& instance);
   caf::result<volume_summary> accept_loss(const volume_ref& ref);
-  caf::result<apply_report> apply(); // registry_apply.cpp
+  // --- who may attach (registry_access.cpp)
+  caf::result<std::vector<connection_info>> fence(const volume_ref& ref, const instance_id& instance,
+                                                  const instance_id& heir);
+  caf::result<volume_details> unfence(const volume_ref& ref, const instance_id& instance);
+  caf::result<volume_details> set_grant(const volume_ref& ref, const instance_id& instance, bool granted);
+  // Who may not attach, as the book has it.
+  io::fence_set fences(volume_uuid uuid) const;
+  // The data plane follows settings, names and grants.
+  void refresh_access() const;
+
+  // Carries out the newest settings (registry_apply.cpp). Who asks while it is under way is answered with the newest.
+  caf::result<apply_report> apply();
+  void begin_apply();
+  // `standing`: what of the settings stays refused.
+  void applied(std::uint64_t generation, apply_report report, std::vector<std::string> standing);
+  bool settings_pending() const; // not in force yet, or something of them was refused and may work now
   void tick();
 
   // --- the machinery (registry_steps.cpp)
@@ -114,6 +128,7 @@ struct registry_state {
   std::chrono::seconds since_purge = purge_every;            // the first tick purges
   std::chrono::seconds since_repair{0};
   bool applying = false;
+  std::vector<reply<apply_report>> appliers; // wait for it
   const char* name = "registry";
 };
 

@@ -1,6 +1,8 @@
 // Bringing a whole config in line: create, grow and update volumes, open all, set the access rules. One at a time.
 #include "actors/volumes/registry.hpp"
 
+#include <algorithm>
+
 #include <caf/typed_event_based_actor.hpp>
 
 #include "actors/protocol/error_message.hpp"
@@ -77,7 +79,8 @@ void open_all(registry_state* state, const shared_application& work) {
   std::vector<volume_uuid> unmarked;
   // Those that went from the config are closed in the same way.
   for (auto& record : state->node->catalogue->list()) {
-    const auto step = next_step(state->wanted(record.uuid), state->node->engine->status(record.uuid));
+    const auto step = next_step(state->wanted(record.uuid), state->node->engine->status(record.uuid),
+                                state->fences(record.uuid));
     if (step == volume_step::none || !state->claimed.insert(record.uuid).second)
       continue;
     if (step == volume_step::mark_unclean)
@@ -159,28 +162,53 @@ void create_all(registry_state* state, const shared_application& work) {
 
 } // namespace
 
+bool registry_state::settings_pending() const {
+  const auto now = node->configuration();
+  return now.in_force < now.wanted || !node->refused()->empty();
+}
+
 caf::result<apply_report> registry_state::apply() {
-  if (applying)
-    return to_caf({errc::busy, "a config is being applied already", 0});
+  if (appliers.size() >= changes_max)
+    return to_caf({errc::busy, "too many wait for the settings to be applied", 0});
+  appliers.push_back(promise<apply_report>());
+  if (!applying)
+    begin_apply();
+  return caf::delegated<apply_report>{};
+}
+
+void registry_state::begin_apply() {
   applying = true;
-  auto answer = promise<apply_report>();
+  const auto generation = node->configuration().wanted;
   const auto wanted = node->current_settings();
   auto work = std::make_shared<application>();
   work->plan = plan_config(*wanted, node->catalogue->list(), node->engine->volumes());
   work->report.refused = work->standing = work->plan.refused;
   work->report.unchanged = work->plan.unchanged;
-  work->answer = [this, answer, weak = std::weak_ptr(work)](apply_report report) {
-    applying = false;
-    for (const auto& line : report.refused)
-      log::warning("{}", line);
-    if (const auto done = weak.lock())
-      node->set_refused(done->standing);
-    answer->give(std::move(report));
+  work->answer = [this, generation, weak = std::weak_ptr(work)](apply_report report) {
+    const auto done = weak.lock();
+    applied(generation, std::move(report), done ? done->standing : std::vector<std::string>{});
   };
   // Rules first: a volume that opens is never open to those who may not.
-  node->engine->set_access(access_of(*wanted));
+  refresh_access();
   create_all(this, work);
-  return caf::delegated<apply_report>{};
+}
+
+void registry_state::applied(std::uint64_t generation, apply_report report, std::vector<std::string> standing) {
+  applying = false;
+  refresh_access(); // grants by hand of volumes that were made just now
+  const auto before = node->refused();
+  for (const auto& line : report.refused)
+    if (std::find(before->begin(), before->end(), line) == before->end())
+      log::warning("{}", line);
+  node->set_refused(std::move(standing));
+  node->set_in_force(generation);
+  if (report.created + report.changed > 0 || !appliers.empty())
+    log::info("settings of generation {} are in force: {} volumes created, {} changed, {} as they were, {} refused",
+              generation, report.created, report.changed, report.unchanged, report.refused.size());
+  if (node->configuration().wanted != generation)
+    return begin_apply(); // newer ones came meanwhile
+  for (const auto& one : std::exchange(appliers, {}))
+    one->give(report);
 }
 
 } // namespace gnomon::actors

@@ -5,6 +5,7 @@
 #include "actors/volumes/registry_steps.hpp"
 #include "actors/volumes/views.hpp"
 #include "config/log.hpp"
+#include "config/text.hpp"
 
 namespace gnomon::actors {
 namespace {
@@ -12,6 +13,16 @@ namespace {
 template <class T>
 caf::result<T> later() {
   return caf::delegated<T>{};
+}
+
+// As in the configuration: NBD clients and terminals show it.
+result<void> check_description(std::string_view text) {
+  if (text.size() > store::description_length_max)
+    return fail(errc::invalid_argument,
+                fmt::format("a description has at most {} bytes", store::description_length_max));
+  if (!is_printable_text(text))
+    return fail(errc::invalid_argument, "a description is UTF-8 on one line, without control characters");
+  return {};
 }
 
 } // namespace
@@ -24,6 +35,7 @@ caf::result<volume_summary> registry_state::change(volume_uuid uuid, const launc
   const auto finish = [this, uuid, answer](const outcome& done) {
     claimed.erase(uuid);
     sync_actors();
+    refresh_access(); // a grant by hand follows the volume to its new name
     if (!done)
       return answer->refuse(done.error());
     if (const auto record = node->catalogue->find(uuid))
@@ -49,6 +61,8 @@ caf::result<volume_summary> registry_state::change(volume_uuid uuid, const launc
 caf::result<volume_summary> registry_state::create(const volume_request& asked_for) {
   if (claimed.size() >= changes_max)
     return to_caf({errc::limit_reached, fmt::format("{} changes are in flight already", changes_max), 0});
+  if (const auto good = check_description(asked_for.description); !good)
+    return to_caf(good.error());
   store::volume_request request;
   request.name = asked_for.name;
   request.description = asked_for.description;
@@ -115,10 +129,17 @@ caf::result<resize_report> registry_state::resize(const volume_ref& ref, byte_co
   return later<resize_report>();
 }
 
-caf::result<volume_summary> registry_state::erase(const volume_ref& ref) {
+caf::result<volume_summary> registry_state::erase(const volume_ref& ref, deletion how) {
   const auto record = resolve(*node->catalogue, ref);
   if (!record)
     return to_caf(record.error());
+  if (how == deletion::if_unused)
+    if (const auto users = connections_of(*node, record->uuid, record->name); !users.empty())
+      return to_caf({errc::busy,
+                     fmt::format("volume {} is in use by {} ({}{}); end its clients, or use --force", record->name.value,
+                                 users.front().instance.value, users.front().peer,
+                                 users.size() > 1 ? fmt::format(", and {} more", users.size() - 1) : ""),
+                     0});
   if (const auto ours = check_not_configured(*record, "remove it there and reload, then delete it"); !ours)
     return to_caf(ours.error());
   return change(record->uuid, [catalogue = node->catalogue, uuid = record->uuid](const step_done& done) {
@@ -165,6 +186,8 @@ caf::result<volume_summary> registry_state::rename(const volume_ref& ref, const 
 }
 
 caf::result<volume_summary> registry_state::describe(const volume_ref& ref, const std::string& description) {
+  if (const auto good = check_description(description); !good)
+    return to_caf(good.error());
   store::volume_changes changes;
   changes.description = description;
   return update(ref, std::move(changes));
@@ -198,25 +221,6 @@ caf::result<volume_summary> registry_state::clear(const volume_ref& ref) {
       engine->clear_write_failure(uuid, forward(done, uuid));
     });
   });
-}
-
-caf::result<std::vector<connection_info>> registry_state::fence(const volume_ref& ref, const instance_id& instance) {
-  const auto record = resolve(*node->catalogue, ref);
-  if (!record)
-    return to_caf(record.error());
-  auto answer = promise<std::vector<connection_info>>();
-  auto ended = connections_of(*node, record->uuid, record->name);
-  if (!instance.value.empty())
-    std::erase_if(ended, [&](const auto& c) { return c.instance != instance; });
-  const auto whom = instance.value.empty() ? std::nullopt : std::optional(instance);
-  run([engine = node->engine, uuid = record->uuid,
-       whom](const step_done& done) { engine->fence(uuid, whom, forward(done, uuid)); },
-      [answer, ended](const outcome& done) {
-        if (!done)
-          return answer->refuse(done.error());
-        answer->give(ended);
-      });
-  return later<std::vector<connection_info>>();
 }
 
 caf::result<volume_summary> registry_state::accept_loss(const volume_ref& ref) {

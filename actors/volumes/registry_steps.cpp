@@ -92,7 +92,7 @@ registry_state::launch registry_state::step_for(volume_step step, volume_uuid uu
       catalogue->set_clean({uuid}, false, [=](const auto& r) { r ? done(uuid) : done(tl::unexpected(r.error())); });
     };
   case volume_step::open:
-    return [=, spec = spec_of(*record, catalogue->data_path(*record))](const step_done& done) {
+    return [=, spec = spec_of(*record, catalogue->data_path(*record), fences(uuid))](const step_done& done) {
       engine->open_volume(spec, forward(done, uuid));
     };
   case volume_step::close:
@@ -115,6 +115,10 @@ registry_state::launch registry_state::step_for(volume_step step, volume_uuid uu
   case volume_step::set_read_only:
     return [=, read_only = record->read_only](const step_done& done) {
       engine->set_read_only(uuid, read_only, forward(done, uuid));
+    };
+  case volume_step::set_fences:
+    return [=, wanted = fences(uuid)](const step_done& done) {
+      engine->set_fences(uuid, wanted, forward(done, uuid));
     };
   case volume_step::set_description:
     return [=, text = record->description](const step_done& done) {
@@ -147,7 +151,7 @@ result<void> registry_state::check_not_configured(const store::volume_record& re
 
 void registry_state::bring_in_line(volume_uuid uuid, continuation then, unsigned steps_left) {
   const auto record = wanted(uuid);
-  const auto step = next_step(record, node->engine->status(uuid));
+  const auto step = next_step(record, node->engine->status(uuid), fences(uuid));
   if (step == volume_step::none) {
     node->problems.erase(uuid);
     return then(uuid);
@@ -211,7 +215,7 @@ void registry_state::repair() {
   for (const auto& volume : node->engine->volumes())
     all.insert(volume.spec.uuid);
   for (const auto& uuid : all) {
-    if (next_step(wanted(uuid), node->engine->status(uuid)) == volume_step::none)
+    if (next_step(wanted(uuid), node->engine->status(uuid), fences(uuid)) == volume_step::none)
       continue;
     if (!claim(uuid))
       continue;

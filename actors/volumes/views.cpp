@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "config/text.hpp"
+#include "store/meta/access_book.hpp"
 
 namespace gnomon::actors {
 
@@ -36,6 +37,10 @@ volume_summary summary_of(const store::volume_record& record, const std::optiona
     out.problem = to_string(record.doubt->why);
   if (status && !status->failure_recorded)
     out.problem += "; it cannot be recorded, so that every request is refused";
+  if (status && status->closing) {
+    out.state = volume_state::closing;
+    out.problem = "its requests do not end; closing it is tried again";
+  }
   if (!status) {
     out.state = volume_state::not_serving;
     out.problem = "the data plane has not opened it";
@@ -74,6 +79,16 @@ volume_details details_of(const node_context& node, const store::volume_record& 
   }
   if (counters)
     out.in_flight = counters->in_flight;
+  out.anonymous = !node.current_settings()->instances_section;
+  if (node.access != nullptr) {
+    auto access = node.access->find(record.uuid);
+    out.epoch = access.epoch;
+    out.everybody_fenced = access.everybody_fenced;
+    for (const auto& fence : access.fenced)
+      out.fenced.push_back(fence.instance);
+    out.handed_to = access.only.value_or(instance_id{});
+    out.granted = std::move(access.grants);
+  }
   return out;
 }
 
@@ -97,7 +112,7 @@ std::vector<connection_info> connections_of(const node_context& node, volume_uui
   return out;
 }
 
-io::volume_spec spec_of(const store::volume_record& record, std::string path) {
+io::volume_spec spec_of(const store::volume_record& record, std::string path, io::fence_set fences) {
   io::volume_spec out;
   out.uuid = record.uuid;
   out.name = record.name;
@@ -108,6 +123,7 @@ io::volume_spec spec_of(const store::volume_record& record, std::string path) {
   out.read_only = record.read_only;
   out.shared = record.shared;
   out.writes_failed = record.failure.has_value();
+  out.fences = std::move(fences);
   return out;
 }
 

@@ -20,7 +20,7 @@ volume_summary summary_of(const node_context& node, const store::volume_record& 
 volume_details details_of(const node_context& node, const store::volume_record& record);
 connection_info info_of(const io::connection_status& connection, const volume_name& volume);
 std::vector<connection_info> connections_of(const node_context& node, volume_uuid uuid, const volume_name& name);
-io::volume_spec spec_of(const store::volume_record& record, std::string path);
+io::volume_spec spec_of(const store::volume_record& record, std::string path, io::fence_set fences = {});
 
 std::string to_text(const volume_summary& volume);
 std::string to_text(const volume_details& volume);

@@ -1,5 +1,6 @@
 #include "actors/volumes/volume_plan.hpp"
 
+#include <map>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -27,20 +28,27 @@ std::string_view to_string(volume_step step) noexcept {
     return "describe";
   case volume_step::record_failure:
     return "record a failed sync";
+  case volume_step::set_fences:
+    return "fence";
   }
   return "unknown";
 }
 
 bool is_wanted(const store::volume_record& record, const std::unordered_set<volume_name>& configured) {
-  return record.origin == store::volume_origin::created || configured.contains(record.name);
+  // One that is being filled from a snapshot is offered when its file holds everything.
+  return !record.source && (record.origin == store::volume_origin::created || configured.contains(record.name));
 }
 
 volume_step next_step(const std::optional<store::volume_record>& record,
-                      const std::optional<io::volume_status>& status) {
+                      const std::optional<io::volume_status>& status, const io::fence_set& fences) {
   if (!record)
     return status ? volume_step::close : volume_step::none;
   if (!status)
     return record->clean ? volume_step::mark_unclean : volume_step::open;
+  if (status->closing)
+    return volume_step::close;
+  if (fences != status->spec.fences)
+    return volume_step::set_fences;
   if (record->size > status->spec.size)
     return volume_step::resize;
   if (record->name != status->spec.name)
@@ -137,11 +145,37 @@ config_plan plan_config(const settings& wanted, const std::vector<store::volume_
   return plan;
 }
 
-io::access_policy access_of(const settings& wanted) {
+io::access_policy access_of(const settings& wanted, const std::vector<store::volume_record>& known,
+                            const std::vector<store::access_record>& by_hand) {
   io::access_policy out;
-  out.restricted = !wanted.instances.empty();
-  for (const auto& instance : wanted.instances)
-    out.grants.push_back({instance.id, instance.volumes, instance.snapshots});
+  out.restricted = wanted.instances_section;
+  if (!out.restricted)
+    return out;
+  std::unordered_map<volume_uuid, const volume_name*> names;
+  for (const auto& record : known)
+    names.emplace(record.uuid, &record.name);
+  std::map<instance_id, std::vector<volume_name>> granted;
+  for (const auto& record : by_hand)
+    if (const auto volume = names.find(record.volume); volume != names.end())
+      for (const auto& instance : record.grants)
+        granted[instance].push_back(*volume->second);
+  for (const auto& instance : wanted.instances) {
+    io::access_policy::grant grant{instance.id, instance.volumes, instance.snapshots};
+    if (const auto more = granted.find(instance.id); more != granted.end()) {
+      grant.volumes.insert(grant.volumes.end(), more->second.begin(), more->second.end());
+      granted.erase(more);
+    }
+    out.grants.push_back(std::move(grant));
+  }
+  for (auto& [instance, volumes] : granted)
+    out.grants.push_back({instance, std::move(volumes), false});
+  return out;
+}
+
+io::fence_set fences_of(const store::access_record& record) {
+  io::fence_set out{record.epoch, record.everybody_fenced, {}, record.only};
+  for (const auto& fence : record.fenced)
+    out.fenced.push_back(fence.instance);
   return out;
 }
 

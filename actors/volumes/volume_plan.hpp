@@ -10,6 +10,7 @@
 #include "config/settings/settings.hpp"
 #include "io/engine/engine.hpp"
 #include "store/meta/catalogue.hpp"
+#include "store/meta/schema.hpp"
 
 namespace gnomon::actors {
 
@@ -18,12 +19,13 @@ enum class volume_step {
   none,         // they agree
   mark_unclean, // before it is opened, durably: a crash from now on is one
   open,
-  close, // deleted, not wanted any more, unknown to the catalogue; or to be opened again, for writing
+  close, // deleted, not wanted any more, unknown to the catalogue; to be opened again, for writing; or a close failed
   resize,
   rename,
   set_read_only,
   set_description,
   record_failure, // a failed sync that could not be recorded when it happened
+  set_fences, // who may not attach; ends their connections
 };
 std::string_view to_string(volume_step step) noexcept;
 
@@ -31,9 +33,9 @@ std::string_view to_string(volume_step step) noexcept;
 bool is_wanted(const store::volume_record& record, const std::unordered_set<volume_name>& configured);
 
 // `record`: none if there is no live volume, or it is not wanted. `status`: none if the data plane does not have it
-// open.
+// open. `fences`: who may not attach it.
 volume_step next_step(const std::optional<store::volume_record>& record,
-                      const std::optional<io::volume_status>& status);
+                      const std::optional<io::volume_status>& status, const io::fence_set& fences = {});
 
 // What a config changes in the catalogue.
 struct config_plan {
@@ -59,7 +61,10 @@ struct config_plan {
 config_plan plan_config(const settings& wanted, const std::vector<store::volume_record>& records,
                         const std::vector<io::volume_status>& open);
 
-// The access rules of a config: no instances, no restriction.
-io::access_policy access_of(const settings& wanted);
+// The access rules of a config, with the grants made by hand (`known` names their volumes). No "instances" section, no
+// restriction; an empty one lets nobody in but those with a grant.
+io::access_policy access_of(const settings& wanted, const std::vector<store::volume_record>& known = {},
+                            const std::vector<store::access_record>& by_hand = {});
+io::fence_set fences_of(const store::access_record& record);
 
 } // namespace gnomon::actors

@@ -147,7 +147,7 @@ decoded<std::string> text_codec::decode(const json& value) const {
   if (!value.is_string())
     return refuse();
   const auto text = text_of(value);
-  if (text.size() > length_max || has_control_characters(text))
+  if (text.size() > length_max || !is_printable_text(text))
     return refuse();
   return std::string(text);
 }

@@ -119,7 +119,10 @@ private:
     std::vector<std::string_view> keys;
     for (const auto& child : node.children)
       keys.push_back(child.key);
-    std::string suggestion(nearest(key, keys));
+    // The whole pointer as a key says exactly what was meant.
+    std::string suggestion = key.starts_with('/') ? place_elsewhere(key) : std::string();
+    if (suggestion.empty())
+      suggestion = nearest(key, keys);
     if (suggestion.empty())
       suggestion = place_elsewhere(key);
     problems_.add(json_pointer_child(pointer, printable(key, json_pointer_key_length_max)),
@@ -218,6 +221,29 @@ result<parsed_settings> load_settings(const std::string& path) {
   problem_list problems(settings_problems_max);
   check_volume_identities(parsed.value, problems);
   return finish(std::move(parsed.value), problems);
+}
+
+result<std::string> find_data_dir_in(const std::string& path) {
+  const auto text = read_whole_file(path);
+  if (!text)
+    return tl::unexpected(text.error());
+  const auto is_path = [](const json& value) { return path_codec{}.decode(value).has_value(); };
+  if (const auto document = parse_json(*text, {.bytes_max = settings_bytes_max}); document && document->is_object()) {
+    if (const auto said = document->find("data_dir"); said != document->end() && is_path(*said))
+      return *path_codec{}.decode(*said);
+    return fail(errc::not_found, fmt::format("{} names no data_dir", path));
+  }
+  // Not JSON: the first "data_dir": "…" that stands in it.
+  constexpr std::string_view key = "\"data_dir\"";
+  auto at = text->find(key);
+  at = at == text->npos ? at : text->find_first_not_of(" \t\r\n", at + key.size());
+  at = at == text->npos || (*text)[at] != ':' ? text->npos : text->find_first_not_of(" \t\r\n", at + 1);
+  const auto end = at == text->npos || (*text)[at] != '"' ? text->npos : text->find('"', at + 1);
+  if (end != text->npos)
+    if (const auto value = parse_json(text->substr(at, end - at + 1), {.bytes_max = settings_bytes_max});
+        value && is_path(*value))
+      return *path_codec{}.decode(*value);
+  return fail(errc::not_found, fmt::format("{} is no JSON and names no data_dir", path));
 }
 
 } // namespace gnomon

@@ -15,7 +15,7 @@
 namespace gnomon {
 
 inline constexpr std::size_t settings_problems_max = 100; // listed; the others are counted
-inline constexpr std::size_t settings_bytes_max = 4u << 20;
+inline constexpr std::size_t settings_bytes_max = 64u << 20;
 
 struct parsed_settings {
   settings value;                         // meaningless unless ok()
@@ -34,5 +34,9 @@ parsed_settings parse_settings(std::string_view text);
 // file beyond settings_bytes_max. A file that can be read but is wrong is no error here: see
 // parsed_settings::problems.
 result<parsed_settings> load_settings(const std::string& path);
+
+// The "data_dir" of a file that may be wrong elsewhere, or not be JSON as a whole: so that the node which runs with an
+// earlier version of it can still be reached. not_found: it says none that could be one; and what reading gives.
+result<std::string> find_data_dir_in(const std::string& path);
 
 } // namespace gnomon

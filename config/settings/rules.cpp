@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "config/settings/table.hpp"
 #include "config/text.hpp"
 #include "config/units.hpp"
 
@@ -77,6 +78,17 @@ private:
     if (sound("/nbd/listen"))
       for (std::size_t i = 0; i < value_.nbd.listen.size(); ++i)
         all.emplace_back(element("/nbd/listen", i), &value_.nbd.listen[i]);
+    std::size_t of_instances = 0;
+    for (std::size_t i = 0; i < value_.instances.size(); ++i) {
+      const auto& own = value_.instances[i].listen;
+      of_instances += own.size();
+      if (sound(element("/instances", i, "listen")))
+        for (std::size_t j = 0; j < own.size(); ++j)
+          all.emplace_back(element(element("/instances", i, "listen"), j), &own[j]);
+    }
+    if (of_instances > instance_listeners_max)
+      return problems_.add("/instances", fmt::format("at most {} listen endpoints of all instances", instance_listeners_max),
+                           fmt::format("{}", of_instances));
     if (value_.admin.listen)
       all.emplace_back("/admin/listen", &*value_.admin.listen);
     if (value_.cluster.listen)
@@ -97,6 +109,12 @@ private:
     const auto& cluster = value_.cluster;
     if (!cluster.peers.empty() && !cluster.listen && sound("/cluster/listen"))
       problems_.add("/cluster/listen", "an endpoint, since there are peers", "nothing");
+    const auto loopback = [](const endpoint& where) { return where.host == "::1" || where.host.starts_with("127."); };
+    for (const auto& [pointer, where] : {std::pair{"/cluster/listen", &cluster.listen},
+                                         std::pair{"/cluster/data_listen", &cluster.data_listen}})
+      if (!cluster.secret_file.empty() && cluster.tls != cluster_tls::none && *where && !loopback(**where))
+        problems_.add(pointer, "an address of this machine's loopback, or \"tls\": \"none\" beside it",
+                      quote((*where)->to_string()));
     std::unordered_map<std::string, std::size_t> first;
     for (std::size_t i = 0; i < cluster.peers.size(); ++i) {
       const auto& peer = cluster.peers[i];

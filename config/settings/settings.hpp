@@ -37,6 +37,7 @@ struct nbd_settings {
 
 struct admin_settings {
   std::optional<endpoint> listen;
+  std::vector<std::string> hosts;                     // further names of this node in requests
   friend bool operator==(const admin_settings&, const admin_settings&) = default;
 };
 
@@ -45,8 +46,15 @@ struct cluster_peer {
   endpoint address;
   friend bool operator==(const cluster_peer&, const cluster_peer&) = default;
 };
+enum class redirect_rule { nearest, off }; // which reads a shadow may serve
+enum class cluster_tls { required, none };
 struct cluster_settings {
   std::optional<endpoint> listen, data_listen;
+  std::string secret_file;                            // empty: this node is in no cluster
+  std::chrono::milliseconds lease{5'000};
+  std::chrono::milliseconds patience{30'000};         // how long requests wait for a home that is gone
+  redirect_rule redirect = redirect_rule::nearest;
+  cluster_tls tls = cluster_tls::required;          // of listeners beyond loopback; there is no TLS yet
   std::vector<cluster_peer> peers;
   friend bool operator==(const cluster_settings&, const cluster_settings&) = default;
 };
@@ -84,6 +92,7 @@ struct sla_settings {
 struct instance_settings {
   instance_id id;
   std::vector<volume_name> volumes;
+  std::vector<endpoint> listen;                       // every client of these is this instance
   std::string application;
   criticality level = criticality::normal;
   bool snapshots = false;                             // may open VOLUME@snapshot:ID

@@ -194,14 +194,33 @@ void add_node_rows(std::vector<setting_row>& rows) {
   rows.push_back(object("/admin", "The HTTP door for metrics and health."));
   rows.push_back(value("/admin/listen", endpoint_codec{endpoint_use::listen_tcp}, AT(admin.listen),
                        {.example = "127.0.0.1:10880"}, "Where /metrics and /health are served."));
+  rows.push_back(value("/admin/hosts", text_codec{255}, AT(admin.hosts),
+                       {.example = json::array({"alpha.example.com"}), .count_max = 16},
+                       "Names with a dot by which HTTP clients call this node, besides its host name and addresses; "
+                       "requests to other names are refused."));
 }
 
 void add_cluster_rows(std::vector<setting_row>& rows) {
   rows.push_back(object("/cluster", "How this node and its peers reach each other."));
   rows.push_back(value("/cluster/listen", endpoint_codec{endpoint_use::listen_tcp}, AT(cluster.listen),
-                       {.example = "127.0.0.1:10900"}, "Where peers send control messages."));
+                       {.example = "127.0.0.1:10900"}, "Where peers open their sessions."));
   rows.push_back(value("/cluster/data_listen", endpoint_codec{endpoint_use::listen_tcp}, AT(cluster.data_listen),
                        {.example = "127.0.0.1:10902"}, "Where peers read and write volumes."));
+  rows.push_back(value("/cluster/secret_file", path_codec{}, AT(cluster.secret_file),
+                       {.absent = "this node is in no cluster", .example = "/etc/gnomon/cluster.secret"},
+                       "A file of mode 0600 with at least 16 bytes that every node of the cluster has and proves to have."));
+  rows.push_back(value("/cluster/lease", duration_codec<milliseconds>{100ms, 60s}, AT(cluster.lease), {},
+                       "How long a node may serve a shadow without hearing from the home; a write waits at most a tenth "
+                       "longer for a node that is gone."));
+  rows.push_back(value("/cluster/patience", duration_codec<milliseconds>{100ms, 1h}, AT(cluster.patience), {},
+                       "How long requests of a volume wait for its home before they fail."));
+  rows.push_back(value("/cluster/redirect",
+                       choice_codec<redirect_rule>{{"nearest", "off"}, {redirect_rule::nearest, redirect_rule::off}},
+                       AT(cluster.redirect), {}, "Which reads a shadow on this node serves: all it can, or none."));
+  rows.push_back(value("/cluster/tls",
+                       choice_codec<cluster_tls>{{"required", "none"}, {cluster_tls::required, cluster_tls::none}},
+                       AT(cluster.tls), {},
+                       "\"none\" lets cluster listeners stand beyond loopback although there is no TLS yet."));
   rows.push_back(object_list("/cluster/peers", AT(cluster.peers), peers_max, "The other nodes of the cluster."));
   rows.back().change = setting_change::restart;
   rows.push_back(value("/cluster/peers/*/node", a_node, AT(cluster.peers[i].node),
@@ -279,6 +298,11 @@ void add_client_rows(std::vector<setting_row>& rows) {
   rows.push_back(value("/instances/*/volumes", a_volume, AT(instances[i].volumes),
                        {.change = live, .example = json::array({"db"}), .count_max = instance_volumes_max},
                        "The volumes it may attach."));
+  rows.push_back(value(
+      "/instances/*/listen", endpoint_codec{endpoint_use::listen}, AT(instances[i].listen),
+      {.example = json::array({"unix:/run/gnomon/web-1.sock"}), .count_max = instance_listen_max},
+      "Where this instance alone connects: every client there is it, for those that cannot name an export with "
+      "@instance. A running node adds those of an instance that is new."));
   rows.push_back(value("/instances/*/application", text_codec{128}, AT(instances[i].application),
                        {.change = live, .absent = "none", .example = "postgresql"},
                        "What runs on it; events can address it."));

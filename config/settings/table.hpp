@@ -69,6 +69,8 @@ struct setting_node {
 inline constexpr std::size_t volumes_max = 16'384; // per node, like every limit here
 inline constexpr std::size_t instances_max = 65'536;
 inline constexpr std::size_t instance_volumes_max = 16'384;
+inline constexpr std::size_t instance_listen_max = 16;             // per instance
+inline constexpr std::size_t instance_listeners_max = 1'024;       // of all instances together
 inline constexpr std::size_t snapshot_groups_max = 4'096;
 inline constexpr std::size_t snapshot_group_volumes_max = 1'024;
 inline constexpr std::size_t peers_max = 256;

@@ -79,7 +79,27 @@ result<void> node_engine::start_rings(std::uint32_t ring_count) {
     if (auto started = plane_.rings[i]->start(std::move(h)); !started)
       return started;
   }
+  watch_rings();
   return {};
+}
+
+// A ring that waits for a disk in spite of all care keeps the others from that disk, and leaves a line in the log.
+void node_engine::watch_rings() {
+  std::vector<ring*> all;
+  for (const auto& one : plane_.rings)
+    all.push_back(one.get());
+  watch_ = std::make_unique<ring_watch>(
+      std::move(all), [logged = std::vector<std::int64_t>(plane_.rings.size())](ring& one, nanoseconds stayed) mutable {
+        if (auto* disk = static_cast<inline_pace*>(one.working_on()))
+          disk->suspend(boot_clock::now());
+        constexpr nanoseconds worth_a_line = std::chrono::seconds{1};
+        const std::int64_t began = one.stats().turn_began_ns.load(std::memory_order_relaxed);
+        if (stayed < worth_a_line || std::exchange(logged[one.index()], began) == began)
+          return;
+        log::warning("ring {} has been busy with one step for {} ms, probably because a disk does not answer; the "
+                     "clients it serves wait",
+                     one.index(), std::chrono::duration_cast<std::chrono::milliseconds>(stayed).count());
+      });
 }
 
 std::vector<ring_status> node_engine::rings() const {
@@ -113,7 +133,10 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
       l->close();
   }
   const auto until = std::chrono::steady_clock::now() + grace;
-  for (const auto& core : registry_.all()) {
+  auto served = registry_.all();
+  for (auto& core : registry_.remotes())
+    served.push_back(std::move(core));
+  for (const auto& core : served) {
     std::lock_guard control{core->control};
     core->publish([](route& r) { r.closing = true; });
     core->granules().begin_close();
@@ -124,14 +147,17 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
   };
   while (open() && std::chrono::steady_clock::now() < until)
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  const bool unanswered = cluster_ && !cluster_->stop(boot_clock::now() + std::chrono::seconds{5});
+  if (unanswered)
+    log::error("requests to other nodes do not end");
   if (open()) {
     end_connections(nullptr, {}, nbd_service::manner::drop);
     const auto last = std::chrono::steady_clock::now() + std::chrono::seconds{2};
     while (open() && std::chrono::steady_clock::now() < last)
       std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }
+  bool abandoned = open() || unanswered;
   plane_.blocking.stop();
-  bool abandoned = open();
   abandoned |= !plane_.seeking.stop(std::max(until, std::chrono::steady_clock::now() + std::chrono::seconds{1}));
   for (const auto& core : registry_.all()) {
     const auto left = std::max<std::chrono::nanoseconds>(until - std::chrono::steady_clock::now(), std::chrono::seconds{1});
@@ -170,6 +196,7 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
       one->request_stop();
     return stop_result_;
   }
+  watch_.reset();
   for (auto& one : plane_.rings)
     one->request_stop();
   for (auto& one : plane_.rings)

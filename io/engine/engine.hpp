@@ -26,7 +26,47 @@
 
 namespace gnomon::io {
 
+// What a node needs to be one of a cluster.
+struct cluster_options {
+  node_name self;
+  cluster_settings settings;
+  std::string data_dir;
+  std::optional<stage_settings> stage;
+};
+
+struct peer_report { // a peer, of whose volumes this node is a gateway
+  node_name node;
+  std::string address, state, trouble;
+  microseconds round_trip{0};
+  std::uint64_t sessions = 0, volumes = 0;
+};
+struct gateway_report { // a peer that is a gateway of volumes homed here
+  node_name node;
+  bool open = false;
+  std::uint64_t shadows = 0, outstanding = 0, invalidations = 0, granules = 0;
+};
+struct remote_volume_status {
+  volume_name volume;
+  volume_uuid uuid;
+  node_name home;
+  byte_count size;
+  bool has_shadow = false, serving = false;
+  byte_count valid_bytes, filled_bytes;
+  std::uint64_t void_fills = 0, passes = 0;
+  std::string trouble;
+  // reads: served near, and at the home by reason; changes
+  std::uint64_t near = 0, far = 0, not_valid = 0, no_lease = 0, no_shadow = 0, overtaken = 0, device_failed = 0;
+  std::uint64_t changes = 0, lost_changes = 0;
+  std::uint64_t near_us = 0, far_us = 0; // mean latency of reads, each side
+};
+struct cluster_report {
+  std::vector<peer_report> peers;
+  std::vector<gateway_report> gateways;
+  std::vector<remote_volume_status> volumes; // homed elsewhere, served here
+};
+
 struct engine_options {
+  std::optional<cluster_options> cluster; // with a secret; listen_cluster() begins it
   io_settings io;
   nbd_settings nbd;                 // limits; listen is ignored, see listen()
   std::function<void(event)> on_event;
@@ -97,18 +137,31 @@ public:
   virtual void drop_source(volume_uuid volume, done_callback done) = 0;
 
   // --- who uses them
+  // In force when it returns. Connections that it does not permit any more are dropped at once.
   virtual void set_access(access_policy policy) = 0;
   virtual std::vector<connection_status> connections(std::optional<volume_uuid> volume = {}) const = 0;
-  // Ends the connections of `instance` (nil: of everybody) on `volume`, drains their I/O, releases the claim.
-  virtual void fence(volume_uuid volume, std::optional<instance_id> instance, done_callback done) = 0;
+  // From now on nobody attaches `volume` whom `fences` does not admit; connections of others are dropped, and `done` is
+  // called when their I/O has ended. timed_out: it has not (a disk that does not answer); attaching stays refused, and
+  // volume_status shows the former fences until a repeated call succeeds.
+  virtual void set_fences(volume_uuid volume, fence_set fences, done_callback done) = 0;
 
   // --- the in-process door
   virtual void submit(volume_uuid volume, local_request request, std::function<void(local_reply)> done) = 0;
 
   // --- listeners. Returns the endpoint really bound (port 0 resolved).
-  virtual result<endpoint> listen(const endpoint& where) = 0;
+  // `instance`: every client of this listener is that instance and may name no other.
+  virtual result<endpoint> listen(const endpoint& where, std::optional<instance_id> instance) = 0;
+  result<endpoint> listen(const endpoint& where) { return listen(where, std::nullopt); }
   virtual result<void> listen_fd(int fd) = 0;          // socket activation; takes ownership
   virtual result<void> serve_fd(int in_fd, int out_fd, volume_name volume, std::function<void()> closed) = 0; // --nbd-stdio
+
+  // --- cluster. listen_cluster() opens the listeners of the section and begins sessions; before volumes are opened.
+  struct cluster_endpoints { std::optional<endpoint> sessions, data; };
+  virtual result<cluster_endpoints> listen_cluster() { return cluster_endpoints{}; }
+  virtual cluster_report nodes() const { return {}; }
+  // A shadow of a volume homed elsewhere, on this node's stage. unsupported, not_found, already_exists, no_space, busy.
+  virtual result<void> create_shadow(const volume_name&) { return fail(errc::unsupported, "this node is in no cluster"); }
+  virtual result<void> drop_shadow(const volume_name&) { return fail(errc::unsupported, "this node is in no cluster"); }
 
   // --- recording. The sink is called from one drain thread with batches in per-ring order; `dropped` counts records
   // lost because the sink was slow (the clients never wait).

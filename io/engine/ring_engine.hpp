@@ -12,11 +12,13 @@
 #include <unordered_map>
 #include <vector>
 
+#include "io/engine/cluster.hpp"
 #include "io/engine/engine.hpp"
 #include "io/engine/volume_registry.hpp"
 #include "io/nbd/listener.hpp"
 #include "io/nbd/service.hpp"
 #include "io/nbd/stdio_bridge.hpp"
+#include "io/ring/ring_watch.hpp"
 #include "io/volume/core.hpp"
 #include "io/volume/data_plane.hpp"
 
@@ -62,14 +64,19 @@ public:
   std::optional<presence_report> presence(volume_uuid volume) const override;
   void drop_source(volume_uuid volume, done_callback done) override;
 
-  void set_access(access_policy policy) override { registry_.set_access(std::move(policy)); }
+  void set_access(access_policy policy) override;
   std::vector<connection_status> connections(std::optional<volume_uuid> volume) const override;
-  void fence(volume_uuid volume, std::optional<instance_id> instance, done_callback done) override;
+  void set_fences(volume_uuid volume, fence_set fences, done_callback done) override;
   void submit(volume_uuid volume, local_request request, std::function<void(local_reply)> done) override;
 
-  result<endpoint> listen(const endpoint& where) override;
+  result<endpoint> listen(const endpoint& where, std::optional<instance_id> instance) override;
   result<void> listen_fd(int fd) override;
   result<void> serve_fd(int in_fd, int out_fd, volume_name volume, std::function<void()> closed) override;
+
+  result<cluster_endpoints> listen_cluster() override;
+  cluster_report nodes() const override { return cluster_ ? cluster_->report() : cluster_report{}; }
+  result<void> create_shadow(const volume_name& volume) override;
+  result<void> drop_shadow(const volume_name& volume) override;
 
   result<void> start_recording(volume_uuid volume, record_sink sink) override;
   result<void> stop_recording(volume_uuid volume) override;
@@ -83,11 +90,17 @@ private:
   void on_maintenance(volume_uuid volume, done_callback done, job what);
   // Ends connections on every ring; drained() tells when they are gone and their requests answered.
   void end_connections(const volume_core* core, const std::optional<instance_id>& instance, nbd_service::manner how);
-  bool connected(const volume_core& core, const std::optional<instance_id>& instance) const;
-  result<void> wait_until_gone(const volume_core& core, const std::optional<instance_id>& instance);
+  // Which connections of a volume are meant, by the instance that holds them.
+  using holder_test = std::function<bool(const instance_id&)>;
+  // Drops the connections whose volume and instance are not permitted. A client that was let in before the rules changed
+  // is found too: it logs in within one turn of its ring, and this looks between two turns.
+  void drop_unless(nbd_service::permitted_function permitted);
+  bool connected(const volume_core& core, const holder_test& whom) const;
+  result<void> wait_until_gone(const volume_core& core, const holder_test& whom);
   result<void> close_core(const std::shared_ptr<volume_core>& core);
   result<void> drain(const std::shared_ptr<volume_core>& core, boot_time until);
   void wait_for_quiescence();
+  void watch_rings();
   void accepted(new_client client);
   nbd_service& least_busy();
 
@@ -95,6 +108,8 @@ private:
   data_plane plane_;
   volume_registry registry_;
   std::vector<std::unique_ptr<nbd_service>> services_; // [ring index]
+  std::unique_ptr<ring_watch> watch_;
+  std::unique_ptr<cluster> cluster_;
   std::mutex listeners_mutex_;
   std::vector<std::unique_ptr<listener>> listeners_;
   std::atomic<std::uint64_t> next_connection_{1};

@@ -30,24 +30,38 @@ void node_engine::end_connections(const volume_core* core, const std::optional<i
     });
 }
 
-bool node_engine::connected(const volume_core& core, const std::optional<instance_id>& instance) const {
+void node_engine::drop_unless(nbd_service::permitted_function permitted) {
+  for (std::size_t i = 0; i < plane_.rings.size(); ++i)
+    plane_.rings[i]->post([service = services_[i].get(), permitted](ring&) { service->drop_unless(permitted); });
+}
+
+void node_engine::set_access(access_policy policy) {
+  registry_.set_access(std::move(policy));
+  drop_unless([this](const volume_core& core, const instance_id& who) {
+    return registry_.permits(core.spec().name, who);
+  });
+}
+
+bool node_engine::connected(const volume_core& core, const holder_test& whom) const {
   for (const auto& service : services_)
     for (const auto& status : service->statuses())
-      if (status.volume == core.uuid() && (!instance || status.instance == *instance))
+      if (status.volume == core.uuid() && whom(status.instance))
         return true;
   return false;
 }
 
-result<void> node_engine::wait_until_gone(const volume_core& core, const std::optional<instance_id>& instance) {
+result<void> node_engine::wait_until_gone(const volume_core& core, const holder_test& whom) {
   const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds{5};
   const auto until = std::chrono::steady_clock::now() + drain_patience;
   bool dropped = false;
-  while (connected(core, instance)) {
+  while (connected(core, whom)) {
     const auto now = std::chrono::steady_clock::now();
     if (now >= until)
       return fail(errc::timed_out, "connections of volume " + core.spec().name.value + " do not end");
     if (now >= patience && !dropped) { // a client that does not take its replies
-      end_connections(&core, instance, nbd_service::manner::drop);
+      drop_unless([uuid = core.uuid(), whom](const volume_core& of, const instance_id& who) {
+        return of.uuid() != uuid || !whom(who);
+      });
       dropped = true;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
@@ -55,13 +69,16 @@ result<void> node_engine::wait_until_gone(const volume_core& core, const std::op
   return {};
 }
 
-void node_engine::fence(volume_uuid volume, std::optional<instance_id> instance, done_callback done) {
-  on_maintenance(volume, std::move(done), [this, instance](volume_core& core) -> result<void> {
-    core.refuse_attach(instance);
-    end_connections(&core, instance, nbd_service::manner::drop);
-    auto gone = wait_until_gone(core, instance);
-    core.refuse_attach({});
-    return gone;
+void node_engine::set_fences(volume_uuid volume, fence_set fences, done_callback done) {
+  on_maintenance(volume, std::move(done), [this, fences](volume_core& core) -> result<void> {
+    core.fence(fences);
+    drop_unless([uuid = core.uuid(), fences](const volume_core& of, const instance_id& who) {
+      return of.uuid() != uuid || fences.admits(who);
+    });
+    if (auto gone = wait_until_gone(core, [fences](const instance_id& who) { return !fences.admits(who); }); !gone)
+      return gone;
+    core.change_spec([&](volume_spec& s) { s.fences = fences; });
+    return {};
   });
 }
 
@@ -106,9 +123,9 @@ void node_engine::accepted(new_client client) {
 
 // --- listeners
 
-result<endpoint> node_engine::listen(const endpoint& where) {
+result<endpoint> node_engine::listen(const endpoint& where, std::optional<instance_id> instance) {
   auto opened = listener::open(
-      where, options_.nbd.socket_mode, *plane_.rings[0],
+      where, options_.nbd.socket_mode, std::move(instance), *plane_.rings[0],
       [this](int fd, const instance_id& who) {
         new_client client;
         client.fd = fd;

@@ -34,7 +34,12 @@ void node_engine::open_volume(volume_spec spec, done_callback done) {
     auto core = volume_core::open(spec, plane_);
     if (!core)
       return done(tl::unexpected(core.error()));
-    done(registry_.add(std::move(*core)));
+    if (cluster_)
+      cluster_->adopt(**core);
+    auto added = registry_.add(std::move(*core));
+    if (added && cluster_)
+      cluster_->volumes_changed();
+    done(std::move(added));
   });
   if (!queued)
     done(fail(errc::shutting_down, "the node is stopping, or too many changes are waiting"));
@@ -53,11 +58,11 @@ result<void> node_engine::drain(const std::shared_ptr<volume_core>& core, boot_t
 result<void> node_engine::close_core(const std::shared_ptr<volume_core>& core) {
   std::lock_guard lock{core->control};
   const auto until = boot_clock::now() + drain_patience;
-  core->refuse_attach(std::optional<std::optional<instance_id>>{std::in_place, std::nullopt});
+  core->begin_closing();
   core->publish([](route& r) { r.closing = true; });
   core->granules().begin_close();
   end_connections(core.get(), {}, nbd_service::manner::drain);
-  if (auto gone = wait_until_gone(*core, {}); !gone)
+  if (auto gone = wait_until_gone(*core, [](const instance_id&) { return true; }); !gone)
     return gone;
   if (auto drained = drain(core, until); !drained)
     return drained;
@@ -77,6 +82,8 @@ void node_engine::close_volume(volume_uuid volume, done_callback done) {
       closed = core->final_sync();
       closed ? core->granules().close_clean() : core->granules().close_in_doubt();
       registry_.remove(volume);
+      if (cluster_)
+        cluster_->volumes_changed();
       core.reset(); // the files are closed before `done` hears of it
     }
     done(std::move(closed));
@@ -86,7 +93,7 @@ void node_engine::close_volume(volume_uuid volume, done_callback done) {
 }
 
 void node_engine::resize_volume(volume_uuid volume, byte_count new_size, done_callback done) {
-  on_maintenance(volume, std::move(done), [new_size](volume_core& core) -> result<void> {
+  on_maintenance(volume, std::move(done), [this, new_size](volume_core& core) -> result<void> {
     const auto spec = core.spec();
     if (new_size.value % block_bytes != 0 || new_size.value > volume_bytes_max)
       return fail(errc::invalid_argument, "size must be a multiple of 4096 up to 1 PiB");
@@ -99,12 +106,17 @@ void node_engine::resize_volume(volume_uuid volume, byte_count new_size, done_ca
     // The route first: who is told the new size may use all of it.
     core.publish([&](route& r) { r.size = new_size; });
     core.change_spec([&](volume_spec& s) { s.size = new_size; });
+    if (cluster_)
+      cluster_->volumes_changed();
     return {};
   });
 }
 
 void node_engine::rename_volume(volume_uuid volume, volume_name name, done_callback done) {
-  done(registry_.rename(volume, name));
+  auto renamed = registry_.rename(volume, name);
+  if (renamed && cluster_)
+    cluster_->volumes_changed();
+  done(std::move(renamed));
 }
 
 void node_engine::set_read_only(volume_uuid volume, bool read_only, done_callback done) {
@@ -148,7 +160,8 @@ static volume_status status_of(volume_core& core) {
           core.writers(),
           core.opened_read_only(),
           core.failure_is_recorded(),
-          core.is_synced()};
+          core.is_synced(),
+          core.closing()};
 }
 
 std::optional<volume_status> node_engine::status(volume_uuid volume) const {

@@ -2,12 +2,17 @@
 
 #include <algorithm>
 
+#include "config/log.hpp"
 #include "config/names.hpp"
+#include "io/redirect/data_export.hpp"
 
 namespace gnomon::io {
 
 namespace {
 constexpr std::size_t instance_slots_max = 1 << 20; // later ones share slot 0
+
+// "anonymous:ENDPOINT": no instance's id has a colon.
+bool is_anonymous(const instance_id& who) { return who.value.find(':') != std::string::npos; }
 }
 
 result<void> volume_registry::add(std::shared_ptr<volume_core> core) {
@@ -17,9 +22,51 @@ result<void> volume_registry::add(std::shared_ptr<volume_core> core) {
     return fail(errc::already_exists, "volume " + spec.uuid.to_string() + " is open");
   if (by_name_.contains(spec.name))
     return fail(errc::already_exists, "volume name " + spec.name.value + " is taken");
+  if (remote_.erase(spec.name) != 0)
+    log::error("volume {} of another node is no longer served here: a volume of this node has its name", spec.name.value);
   by_name_.emplace(spec.name, core);
   by_uuid_.emplace(spec.uuid, std::move(core));
   return {};
+}
+
+result<void> volume_registry::add_remote(std::shared_ptr<volume_core> core) {
+  const volume_name name = core->spec().name;
+  std::unique_lock lock{mutex_};
+  if (by_name_.contains(name) || remote_.contains(name))
+    return fail(errc::already_exists, "volume name " + name.value + " is taken");
+  remote_.emplace(name, std::move(core));
+  return {};
+}
+
+std::vector<std::shared_ptr<volume_core>> volume_registry::remotes() const {
+  std::shared_lock lock{mutex_};
+  std::vector<std::shared_ptr<volume_core>> cores;
+  for (const auto& [name, core] : remote_)
+    cores.push_back(core);
+  return cores;
+}
+
+// A gateway logs in by a name that only its session can tell. It claims a volume under its node's name.
+result<attachment> volume_registry::open_for_gateway(std::string_view export_name, bool attach) {
+  const auto wanted = parse_data_export(export_name);
+  const auto node = wanted && data_login ? data_login(wanted->session, wanted->proven) : std::nullopt;
+  if (!node)
+    return fail(wanted ? errc::shutting_down : errc::permission_denied,
+                "this listener is for gateways with an open session"); // a session that has ended gets another one
+  attachment opened;
+  opened.core = find(wanted->volume);
+  if (!opened.core)
+    return fail(errc::not_found, "no such volume");
+  opened.instance = instance_id{"node:" + node->value};
+  opened.session = wanted->session.value;
+  opened.fill = wanted->use == data_use::fills;
+  opened.writing = wanted->use == data_use::changes && !opened.core->spec().read_only;
+  if (!attach)
+    return opened;
+  if (auto claimed = opened.core->attach(opened.instance, opened.writing); !claimed)
+    return tl::unexpected(claimed.error());
+  opened.slot = slot_of(opened.instance);
+  return opened;
 }
 
 std::shared_ptr<volume_core> volume_registry::find(volume_uuid id) const {
@@ -77,32 +124,53 @@ void volume_registry::set_access(access_policy policy) {
   }
 }
 
-result<instance_id> volume_registry::authorise(const volume_name& volume, const std::optional<instance_id>& named,
-                                               const instance_id& anonymous) const {
+bool volume_registry::granted(const volume_name& volume, const instance_id& who) const {
   if (!restricted_)
-    return named.value_or(anonymous);
-  if (!named)
-    return fail(errc::permission_denied,
-                "this node knows its instances: open the volume as " + volume.value + "@instance:ID");
-  const auto grant = grants_.find(*named);
-  if (grant == grants_.end() ||
-      std::find(grant->second.volumes.begin(), grant->second.volumes.end(), volume) == grant->second.volumes.end())
-    return fail(errc::permission_denied, "instance " + named->value + " may not open volume " + volume.value);
-  return *named;
+    return true;
+  const auto grant = grants_.find(who);
+  return grant != grants_.end() &&
+         std::find(grant->second.volumes.begin(), grant->second.volumes.end(), volume) != grant->second.volumes.end();
 }
 
-std::vector<export_access::listing> volume_registry::list(const instance_id&) const {
-  std::vector<listing> found;
+bool volume_registry::permits(const volume_name& volume, const instance_id& who) const {
   std::shared_lock lock{mutex_};
-  found.reserve(by_name_.size());
+  return granted(volume, who);
+}
+
+// `anonymous`: what the listener calls its clients; an instance's id where the listener belongs to one.
+result<instance_id> volume_registry::authorise(const volume_name& volume, const std::optional<instance_id>& named,
+                                               const instance_id& anonymous) const {
+  const bool bound = !is_anonymous(anonymous);
+  if (bound && named && *named != anonymous)
+    return fail(errc::permission_denied, "this listener is for instance " + anonymous.value + " only");
+  if (restricted_ && !named && !bound)
+    return fail(errc::permission_denied,
+                "this node knows its instances: open the volume as " + volume.value + "@instance:ID");
+  auto who = named.value_or(anonymous);
+  if (!granted(volume, who))
+    return fail(errc::permission_denied, "instance " + who.value + " may not open volume " + volume.value);
+  return who;
+}
+
+std::vector<export_access::listing> volume_registry::list(const instance_id& anonymous) const {
+  std::vector<listing> found;
+  if (anonymous.value == data_listener_instance)
+    return found;
+  std::shared_lock lock{mutex_};
   for (const auto& [name, core] : by_name_)
-    found.push_back({name.value, core->spec().description});
+    if (granted(name, anonymous))
+      found.push_back({name.value, core->spec().description});
+  for (const auto& [name, core] : remote_)
+    if (granted(name, anonymous))
+      found.push_back({name.value, core->spec().description});
   return found;
 }
 
 result<attachment> volume_registry::open(std::string_view export_name, const instance_id& anonymous, bool attach) {
   if (stopping())
     return fail(errc::shutting_down, "this node is shutting down");
+  if (anonymous.value == data_listener_instance)
+    return open_for_gateway(export_name, attach);
   const auto name = parse_export_name(export_name);
   if (!name)
     return fail(errc::not_found, "no such export");
@@ -111,16 +179,18 @@ result<attachment> volume_registry::open(std::string_view export_name, const ins
   attachment opened;
   {
     std::shared_lock lock{mutex_};
-    const auto found = by_name_.find(name->volume);
-    if (found == by_name_.end())
-      return fail(errc::not_found, "no such export");
+    auto found = by_name_.find(name->volume);
+    const bool known = found != by_name_.end() || (found = remote_.find(name->volume)) != remote_.end();
+    // Before it says whether there is such a volume: names are for those who may open them.
     auto who = authorise(name->volume, name->instance, anonymous);
     if (!who) {
       if (attach && on_event)
-        on_event({event::kind::attach_refused, found->second->uuid(), name->instance.value_or(anonymous), 0,
-                  who.error().message});
+        on_event({event::kind::attach_refused, known ? found->second->uuid() : volume_uuid{},
+                  name->instance.value_or(anonymous), 0, who.error().message});
       return tl::unexpected(who.error());
     }
+    if (!known)
+      return fail(errc::not_found, "no such export");
     opened.core = found->second;
     opened.instance = std::move(*who);
   }

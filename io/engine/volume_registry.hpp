@@ -13,6 +13,7 @@
 #include "config/types.hpp"
 #include "io/engine/engine.hpp"
 #include "io/nbd/service.hpp"
+#include "io/session/frame.hpp"
 #include "io/volume/core.hpp"
 
 namespace gnomon::io {
@@ -24,10 +25,17 @@ public:
   std::shared_ptr<volume_core> find(volume_uuid id) const;
   std::shared_ptr<volume_core> find(const volume_name& name) const;
   std::shared_ptr<volume_core> remove(volume_uuid id);
+  // A volume of another node that is served here; it is listed and opened by name, and in nothing else of this class.
+  result<void> add_remote(std::shared_ptr<volume_core> core);
+  std::vector<std::shared_ptr<volume_core>> remotes() const;
+  // Whose gateway has this session; set before the first client of the data listener, or never.
+  std::function<std::optional<node_name>(const session::session_id&, const session::proof&)> data_login;
   result<void> rename(volume_uuid id, const volume_name& name);
   std::vector<std::shared_ptr<volume_core>> all() const; // by name
 
   void set_access(access_policy policy);
+  // Whether a connection of `who` may have `volume` open.
+  bool permits(const volume_name& volume, const instance_id& who) const;
   // Refused opens are reported here; must not block.
   std::function<void(event)> on_event;
   void stop() noexcept { stopping_.store(true, std::memory_order_release); }
@@ -41,13 +49,16 @@ public:
   instance_id instance_of(instance_slot slot) const;
 
 private:
+  bool granted(const volume_name& volume, const instance_id& who) const; // under mutex_
   result<instance_id> authorise(const volume_name& volume, const std::optional<instance_id>& named,
                                 const instance_id& anonymous) const; // under mutex_
+  result<attachment> open_for_gateway(std::string_view export_name, bool attach);
   instance_slot slot_of(const instance_id& who);
 
   mutable std::shared_mutex mutex_;
   std::unordered_map<volume_uuid, std::shared_ptr<volume_core>> by_uuid_;
   std::map<volume_name, std::shared_ptr<volume_core>> by_name_;
+  std::map<volume_name, std::shared_ptr<volume_core>> remote_;
   bool restricted_ = false;
   std::map<instance_id, access_policy::grant> grants_;
 

@@ -1,33 +1,17 @@
 // An NBD connection from its first to its last moment: begin, drain, drop, and what its client may open.
 #include "io/nbd/connection.hpp"
 
-#include <cstring>
-
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include "io/nbd/socket.hpp"
 
 namespace gnomon::io {
 
 nbd_connection::nbd_connection(nbd_service& service, new_client client)
-    : service_(service), fd_(client.fd), id_(client.id), peer_(std::move(client.peer)),
+    : service_(service), stream_(service.on(), client.fd, static_cast<stream_user&>(*this)), id_(client.id), peer_(std::move(client.peer)),
       anonymous_(std::move(client.anonymous)), default_export_(std::move(client.default_export)),
       on_closed_(std::move(client.on_closed)), since_(service.on().now()),
-      since_wall_(system_clock_source().wall_now()) {
-  receive_.self = send_.self = send_task_.self = this;
-  receive_.on_complete = [](completion& c, ring&, int result, unsigned flags) {
-    static_cast<receive_completion&>(c).self->received(result, flags);
-  };
-  send_.on_complete = [](completion& c, ring&, int result, unsigned) {
-    static_cast<send_completion&>(c).self->sent(result);
-  };
-  send_task_.run = [](turn_task& t, ring&) { static_cast<send_task&>(t).self->send_queued(); };
-}
+      since_wall_(system_clock_source().wall_now()) {}
 
 nbd_connection::~nbd_connection() {
-  if (fd_ >= 0)
-    close(fd_);
   if (serving_) {
     attached_.core->meter().connection_closed(ring_index{service_.on().index()});
     service_.plane().report({event::kind::detached, attached_.core->uuid(), attached_.instance, 0, peer_});
@@ -54,7 +38,7 @@ connection_status nbd_connection::status() const {
 }
 
 void nbd_connection::begin() {
-  prepare_client_socket(fd_);
+  prepare_client_socket(stream_.fd());
   service_.status_changed(status());
   handshake_limits limits;
   limits.options_max = service_.limits().handshake_options_max;
@@ -73,8 +57,7 @@ void nbd_connection::drain() {
   if (phase_ == phase::handshake)
     return drop();
   phase_ = phase::draining;
-  if (receiving_)
-    shutdown(fd_, SHUT_RD); // ends the receive; replies still leave
+  stream_.stop_receiving(); // replies still leave
   check_end();
 }
 
@@ -82,31 +65,31 @@ void nbd_connection::drop() {
   if (phase_ == phase::dropped)
     return;
   phase_ = phase::dropped;
-  shutdown(fd_, SHUT_RDWR);
-  while (ready_) {
-    nbd_request* request = ready_;
-    ready_ = request->next;
-    release(*request);
+  outgoing* unsent = stream_.take_queued();
+  stream_.close();
+  while (unsent) {
+    auto& request = static_cast<nbd_request&>(*unsent);
+    unsent = unsent->next_outgoing;
+    release(request);
   }
-  ready_tail_ = &ready_;
   check_end();
 }
 
 void nbd_connection::check_end() {
   if (phase_ != phase::draining && phase_ != phase::dropped)
     return;
-  if (incoming_ && !(receiving_ && receiving_into_ == target::payload)) { // its payload will never be whole
+  if (incoming_ && !(stream_.receiving_into() && receiving_into_ == target::payload)) { // its payload will never be whole
     release(*incoming_);
     incoming_ = nullptr;
   }
   if (phase_ == phase::draining) {
-    if (in_flight_ != (incoming_ ? 1u : 0u) || ready_ || sending_)
+    if (in_flight_ != (incoming_ ? 1u : 0u) || !stream_.all_sent())
       return;
     phase_ = phase::dropped;
-    shutdown(fd_, SHUT_RDWR);
+    stream_.close();
   }
-  release_input();
-  if (receiving_ || sending_ || in_flight_ != 0 || send_task_.queued)
+  stream_.release_input();
+  if (!stream_.idle() || in_flight_ != 0)
     return;
   service_.gone(*this);
 }

@@ -6,8 +6,8 @@
 // is received straight into the request's own memory.
 // Back-pressure: above the connection's limits, or without memory, parsing stops and nothing more is received.
 //
-// Its code by the way a request takes: nbd_connection_receive.cpp, _request.cpp, nbd_reply.cpp,
-// nbd_connection_send.cpp; the rest of it is in nbd_connection.cpp.
+// Its code by the way a request takes: connection_receive.cpp, connection_request.cpp, reply.cpp, connection_send.cpp;
+// the rest of it is in connection.cpp. The socket itself is a stream.
 #pragma once
 
 #include <array>
@@ -22,10 +22,11 @@
 #include "io/nbd/protocol.hpp"
 #include "io/nbd/reply.hpp"
 #include "io/nbd/service.hpp"
+#include "io/ring/stream.hpp"
 
 namespace gnomon::io {
 
-class nbd_connection {
+class nbd_connection final : private stream_user {
 public:
   nbd_connection(nbd_service& service, new_client client);
   ~nbd_connection();
@@ -45,7 +46,8 @@ public:
   const std::string& peer() const noexcept { return peer_; }
   const volume_core* core() const noexcept { return attached_.core.get(); }
   const instance_id& instance() const noexcept { return attached_.core ? attached_.instance : anonymous_; }
-  boot_time stalled_since() const noexcept { return sending_ ? send_started_ : boot_time::max(); }
+  boot_time stalled_since() const noexcept { return stream_.stalled_since(); }
+  std::uint64_t bytes_under_way() const noexcept { return in_flight_bytes_; }
   std::uint64_t requests() const noexcept { return requests_; }
   connection_status status() const;
 
@@ -62,45 +64,44 @@ private:
     nbd_connection& connection_;
   };
   enum class parsed : std::uint8_t { more, wait };
-  static constexpr std::size_t send_pieces_max = 256;
   static constexpr std::size_t direct_payload_bytes = 16 * 1024; // a missing rest at least this long skips the copy
   static constexpr std::size_t long_payload_bytes = 64 * 1024;
   static constexpr std::size_t send_at_once_bytes = 64 * 1024; // a long reply leaves while the caches hold it
 
   static constexpr std::size_t words_kept_max = 4096;
+  static constexpr std::size_t extents_kept_max = 64;
 
   // --- receiving
   void receive();
-  void received(int result, unsigned flags);
+  void received(int result) override;
   void decode_header(const std::byte* bytes);
   void decode_filter(const std::byte* bytes);
-  void keep_input();
   void input_ended();
   void parse();
   parsed parse_handshake();
   parsed parse_request();
   parsed take_payload();
+  std::uint64_t memory_wanted(const nbd::request& r) const noexcept;
   bool room_for(const nbd::request& r) const noexcept;
   parsed begin_request(const nbd::request& r);
-  void consume(std::size_t bytes) noexcept { input_ = input_.subspan(bytes); }
-  void release_input() noexcept;
 
   // --- replying
   void start_io(nbd_request& r);
   static void io_finished(volume_request& io, ring& on);
+  void trim_status(nbd_request& r, ring& on);
   void refuse(const nbd::request& r, nbd::error error, std::string_view text);
   void say(std::vector<std::byte> words, bool last);
-  void queue(nbd_request& r);
-  void send_queued();
-  void advance_message(std::size_t sent) noexcept;
-  void sent(int result);
-  void all_sent();
-  bool release_sent(); // true: one of them was the connection's last
+  void queue(nbd_request& r) { stream_.queue(r, r.counted_bytes >= send_at_once_bytes); }
+  void sent(outgoing* list, bool whole) override;
+  void settled() override { check_end(); }
+  void add_bytes(nbd_request& r, std::uint64_t bytes) noexcept;
+  void remove_bytes(nbd_request& r) noexcept;
+  void meter_sent(nbd_request& r, boot_time now);
   void release(nbd_request& r);
   void check_end();
 
   nbd_service& service_;
-  int fd_;
+  stream stream_;
   const std::uint64_t id_;
   const std::string peer_;
   const instance_id anonymous_;
@@ -118,15 +119,9 @@ private:
   bool serving_ = false;
 
   // receiving
-  struct receive_completion : completion {
-    nbd_connection* self;
-  } receive_;
   enum class target : std::uint8_t { receive_buffer, payload, header } receiving_into_ = target::receive_buffer;
-  bool receiving_ = false, waiting_ = false;
+  bool waiting_ = false;
   bool long_payloads_ = false;        // the last write was a long one
-  std::vector<std::byte> kept_input_; // what was received but has to wait
-  std::span<const std::byte> input_;
-  int input_buffer_ = -1;                       // id of the receive buffer that input_ lies in
   std::optional<nbd::request> waiting_request_; // parsed, but there is no room for it yet
   // A request header that came in pieces, with the filter of a block status behind it.
   std::array<std::byte, nbd::extended_request_bytes + nbd::block_status_filter_bytes> header_;
@@ -140,22 +135,6 @@ private:
   std::uint32_t in_flight_ = 0; // parsed, not yet sent
   std::uint64_t in_flight_bytes_ = 0;
   std::uint64_t requests_ = 0;
-
-  // replies
-  struct send_completion : completion {
-    nbd_connection* self;
-  } send_;
-  struct send_task : turn_task {
-    nbd_connection* self;
-  } send_task_;
-  nbd_request* ready_ = nullptr; // encoded, not handed over
-  nbd_request** ready_tail_ = &ready_;
-  nbd_request* sending_list_ = nullptr;
-  bool sending_ = false;
-  boot_time send_started_{};
-  std::uint64_t send_bytes_ = 0;
-  msghdr message_{};
-  std::array<iovec, send_pieces_max> pieces_;
 };
 
 } // namespace gnomon::io

@@ -10,32 +10,22 @@
 namespace gnomon::io {
 
 void nbd_connection::receive() {
-  if (receiving_ || phase_ == phase::draining || phase_ == phase::dropped)
+  if (stream_.receiving() || phase_ == phase::draining || phase_ == phase::dropped)
     return;
-  receiving_ = true;
-  ring& on = service_.on();
   if (incoming_ && incoming_->io.length - incoming_filled_ >= direct_payload_bytes) {
     receiving_into_ = target::payload;
-    on.submit_receive(receive_, fd_, incoming_->io.data + incoming_filled_, incoming_->io.length - incoming_filled_);
+    stream_.receive_into(incoming_->io.data + incoming_filled_, incoming_->io.length - incoming_filled_);
   } else if (!incoming_ && long_payloads_ && skip_bytes_ == 0) {
     // Another long write is likely: take its header alone, so that its payload need not be copied.
     receiving_into_ = target::header;
-    on.submit_receive(receive_, fd_, header_.data() + header_bytes_, header_bytes_wanted_ - header_bytes_);
+    stream_.receive_into(header_.data() + header_bytes_, header_bytes_wanted_ - header_bytes_);
   } else {
     receiving_into_ = target::receive_buffer;
-    on.submit_receive_selected(receive_, fd_);
+    stream_.receive();
   }
 }
 
-void nbd_connection::received(int result, unsigned flags) {
-  receiving_ = false;
-  if (receiving_into_ == target::receive_buffer) {
-    service_.on().receive_selected_ended(flags);
-    if (result > 0) {
-      input_buffer_ = ring::receive_buffer_id(flags);
-      input_ = {service_.on().receive_buffer(flags), static_cast<std::size_t>(result)};
-    }
-  }
+void nbd_connection::received(int result) {
   if (phase_ == phase::draining || phase_ == phase::dropped)
     return check_end();
   if (result == -ENOBUFS) {
@@ -68,26 +58,6 @@ void nbd_connection::input_ended() {
   check_end();
 }
 
-void nbd_connection::release_input() noexcept {
-  input_ = {};
-  if (input_buffer_ < 0) {
-    if (!kept_input_.empty())
-      std::vector<std::byte>{}.swap(kept_input_);
-    return;
-  }
-  service_.on().return_receive_buffer(static_cast<std::uint16_t>(input_buffer_));
-  input_buffer_ = -1;
-}
-
-// A client may make its connection wait for as long as it likes: it must not hold one of the ring's receive buffers.
-void nbd_connection::keep_input() {
-  if (input_buffer_ < 0)
-    return;
-  kept_input_.assign(input_.begin(), input_.end());
-  release_input();
-  input_ = kept_input_;
-}
-
 void nbd_connection::resume() {
   if (!waiting_)
     return;
@@ -98,25 +68,29 @@ void nbd_connection::resume() {
 }
 
 void nbd_connection::parse() {
-  while ((!input_.empty() || waiting_request_) && (phase_ == phase::handshake || phase_ == phase::transmission)) {
+  while ((!stream_.input().empty() || waiting_request_) && (phase_ == phase::handshake || phase_ == phase::transmission)) {
     const parsed outcome = phase_ == phase::handshake      ? parse_handshake()
                            : skip_bytes_ != 0 || incoming_ ? take_payload()
                                                            : parse_request();
     if (outcome == parsed::wait) { // room comes when replies have left or memory was released
       waiting_ = true;
-      keep_input();
+      stream_.keep_input(); // it may wait for as long as its client likes
       return service_.wait_for_memory(*this);
     }
   }
-  release_input();
+  stream_.release_input();
   if (phase_ == phase::draining || phase_ == phase::dropped)
     return check_end();
   receive();
 }
 
 nbd_connection::parsed nbd_connection::parse_handshake() {
+  if (in_flight_ != 0 && service_.on().buffers().under_pressure())
+    return parsed::wait; // what it was told has not left yet
   std::vector<std::byte> output;
-  const auto outcome = handshake_->consume(input_, output);
+  auto left = stream_.input();
+  const auto outcome = handshake_->consume(left, output);
+  stream_.consume(stream_.input().size() - left.size());
   const bool last = outcome == handshake_outcome::close;
   if (last && handshake_->too_many_options())
     service_.log_dropped(*this, "it sent too many options before it opened an export (nbd.handshake_options_max)");
@@ -141,25 +115,26 @@ nbd_connection::parsed nbd_connection::parse_handshake() {
     service_.plane().report({event::kind::attached, attached_.core->uuid(), attached_.instance, 0, peer_});
   } else if (last) {
     phase_ = phase::draining;
-    release_input();
+    stream_.release_input();
   }
   return parsed::more;
 }
 
 nbd_connection::parsed nbd_connection::parse_request() {
   if (!waiting_request_) {
-    const std::byte* bytes = input_.data();
-    if (header_bytes_ != 0 || input_.size() < header_bytes_wanted_) { // it comes in pieces
-      const std::size_t n = std::min(header_bytes_wanted_ - header_bytes_, input_.size());
+    const auto input = stream_.input();
+    const std::byte* bytes = input.data();
+    if (header_bytes_ != 0 || input.size() < header_bytes_wanted_) { // it comes in pieces
+      const std::size_t n = std::min(header_bytes_wanted_ - header_bytes_, input.size());
       std::memcpy(header_.data() + header_bytes_, bytes, n);
       header_bytes_ += n;
-      consume(n);
+      stream_.consume(n);
       if (header_bytes_ < header_bytes_wanted_)
         return parsed::more;
       bytes = header_.data();
       header_bytes_ = 0;
     } else {
-      consume(header_bytes_wanted_);
+      stream_.consume(header_bytes_wanted_);
     }
     decode_header(bytes);
     if (!waiting_request_)
@@ -200,16 +175,16 @@ void nbd_connection::decode_filter(const std::byte* bytes) {
 
 nbd_connection::parsed nbd_connection::take_payload() {
   if (skip_bytes_ != 0) {
-    const std::size_t n = static_cast<std::size_t>(std::min<std::uint64_t>(skip_bytes_, input_.size()));
+    const std::size_t n = static_cast<std::size_t>(std::min<std::uint64_t>(skip_bytes_, stream_.input().size()));
     skip_bytes_ -= n;
-    consume(n);
+    stream_.consume(n);
     return parsed::more;
   }
   const std::size_t n =
-      static_cast<std::size_t>(std::min<std::uint64_t>(incoming_->io.length - incoming_filled_, input_.size()));
-  std::memcpy(incoming_->io.data + incoming_filled_, input_.data(), n);
+      static_cast<std::size_t>(std::min<std::uint64_t>(incoming_->io.length - incoming_filled_, stream_.input().size()));
+  std::memcpy(incoming_->io.data + incoming_filled_, stream_.input().data(), n);
   incoming_filled_ += n;
-  consume(n);
+  stream_.consume(n);
   if (incoming_filled_ == incoming_->io.length)
     start_io(*std::exchange(incoming_, nullptr));
   return parsed::more;

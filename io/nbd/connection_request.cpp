@@ -5,13 +5,22 @@
 
 namespace gnomon::io {
 
+// For its data, or for the extents of a block status, which are encoded there.
+std::uint64_t nbd_connection::memory_wanted(const nbd::request& r) const noexcept {
+  if (r.type == nbd::command::read || r.type == nbd::command::write)
+    return r.length;
+  if (r.type == nbd::command::block_status && !(r.flags & nbd::flag_request_one))
+    return nbd::extents_max * (limits_.extended_headers ? nbd::extended::extent_bytes : nbd::extent_bytes);
+  return 0;
+}
+
 bool nbd_connection::room_for(const nbd::request& r) const noexcept {
   if (in_flight_ == 0)
     return true; // one request always fits
   if (in_flight_ >= service_.limits().requests_in_flight_max)
     return false;
-  const bool moves_data = r.type == nbd::command::read || r.type == nbd::command::write;
-  return !moves_data || in_flight_bytes_ + r.length <= service_.limits().in_flight_max.value;
+  const std::uint64_t bytes = memory_wanted(r);
+  return bytes == 0 ? service_.room_for_small() : in_flight_bytes_ + bytes <= service_.limits().in_flight_max.value;
 }
 
 static operation operation_of(nbd::command c) {
@@ -35,7 +44,7 @@ static operation operation_of(nbd::command c) {
 
 nbd_connection::parsed nbd_connection::begin_request(const nbd::request& r) {
   if (r.type == nbd::command::disconnect) {
-    input_ = {};
+    stream_.consume(stream_.input().size());
     drain();
     return parsed::more;
   }
@@ -59,11 +68,14 @@ nbd_connection::parsed nbd_connection::begin_request(const nbd::request& r) {
   ring& on = service_.on();
   if (!core.admits(ring_index{on.index()}))
     return parsed::wait;
-  const bool payload_here = r.type == nbd::command::write && input_.size() >= r.length;
-  const bool at_once = payload_here && takes_payload_at_once(core, r.length, on);
+  const bool payload_here = r.type == nbd::command::write && stream_.input().size() >= r.length;
+  const bool at_once = payload_here && takes_payload_at_once(core, r.offset, r.length, on);
   buffer memory;
-  if (r.type == nbd::command::read || (r.type == nbd::command::write && !at_once)) {
-    memory = on.buffers().acquire(memory_bytes(core, r.offset, r.length));
+  const std::uint64_t wanted = at_once ? 0 : memory_wanted(r);
+  if (wanted != 0) {
+    const bool blocks = r.type != nbd::command::block_status; // O_DIRECT wants whole ones
+    memory = service_.take_memory(blocks ? memory_bytes(core, r.offset, r.length) : static_cast<std::uint32_t>(wanted),
+                                  in_flight_bytes_, in_flight_);
     if (!memory)
       return parsed::wait;
   }
@@ -75,7 +87,6 @@ nbd_connection::parsed nbd_connection::begin_request(const nbd::request& r) {
   request.last = false;
   request.words.clear();
   request.piece_count = 0;
-  request.counted_bytes = memory ? r.length : 0;
   request.dont_fragment = r.flags & nbd::flag_dont_fragment;
   io.core = &core;
   io.op = operation_of(r.type);
@@ -89,16 +100,18 @@ nbd_connection::parsed nbd_connection::begin_request(const nbd::request& r) {
   io.finish = io_finished;
   io.owner = &request;
   io.started = on.now();
-  in_flight_bytes_ += request.counted_bytes;
+  io.session = attached_.session;
+  io.fill = attached_.fill;
+  add_bytes(request, wanted);
   ++in_flight_;
   if (r.type != nbd::command::write) {
-    io.data = memory ? memory.data + memory_skew(core, r.offset) : nullptr;
+    io.data = r.type == nbd::command::read ? memory.data + memory_skew(core, r.offset) : memory.data;
     start_io(request);
   } else if (at_once) {
-    io.data = const_cast<std::byte*>(input_.data()); // read only, and only inside start()
+    io.data = const_cast<std::byte*>(stream_.input().data()); // read only, and only inside start()
     const std::size_t bytes = r.length;
     start_io(request);
-    consume(bytes);
+    stream_.consume(bytes);
   } else {
     io.data = memory.data + memory_skew(core, r.offset);
     incoming_ = &request;
@@ -120,7 +133,17 @@ void nbd_connection::start_io(nbd_request& request) {
   start(io, service_.on());
 }
 
-void nbd_connection::io_finished(volume_request& io, ring&) {
+// What a block status no longer needs once its reply is encoded.
+void nbd_connection::trim_status(nbd_request& r, ring& on) {
+  if (r.io.extents.capacity() > extents_kept_max)
+    std::vector<extent>{}.swap(r.io.extents);
+  if (r.io.memory && (r.io.error != 0 || r.pieces[0].iov_base == r.head)) {
+    on.buffers().release(r.io.memory);
+    remove_bytes(r);
+  }
+}
+
+void nbd_connection::io_finished(volume_request& io, ring& on) {
   auto& request = *static_cast<nbd_request*>(io.owner);
   nbd_connection& self = *request.connection;
   if (self.phase_ == phase::dropped) {
@@ -128,6 +151,8 @@ void nbd_connection::io_finished(volume_request& io, ring&) {
     return self.check_end();
   }
   encode_reply(request, self.replies_);
+  if (io.op == operation::block_status)
+    self.trim_status(request, on);
   self.queue(request);
 }
 

@@ -11,13 +11,14 @@
 
 namespace gnomon::io {
 
-result<std::unique_ptr<listener>> listener::open(const endpoint& where, std::uint32_t socket_mode, ring& on,
+result<std::unique_ptr<listener>> listener::open(const endpoint& where, std::uint32_t socket_mode,
+                                                 std::optional<instance_id> instance, ring& on,
                                                  client_function on_client, event_function on_event) {
   auto opened = listen_on(where, socket_mode);
   if (!opened)
     return tl::unexpected(opened.error());
   std::unique_ptr<listener> made{
-      new listener(opened->fd, opened->bound, on, std::move(on_client), std::move(on_event))};
+      new listener(opened->fd, opened->bound, std::move(instance), on, std::move(on_client), std::move(on_event))};
   struct stat about {};
   if (where.type == endpoint::kind::unix_socket && lstat(opened->bound.path.c_str(), &about) == 0)
     made->made_ = {about.st_dev, about.st_ino};
@@ -30,13 +31,16 @@ result<std::unique_ptr<listener>> listener::take_over(int fd, ring& on, client_f
   auto bound = check_listening_socket(fd);
   if (!bound)
     return tl::unexpected(bound.error());
-  std::unique_ptr<listener> made{new listener(fd, *bound, on, std::move(on_client), std::move(on_event))};
+  std::unique_ptr<listener> made{
+      new listener(fd, *bound, std::nullopt, on, std::move(on_client), std::move(on_event))};
   made->begin();
   return made;
 }
 
-listener::listener(int fd, endpoint bound, ring& on, client_function on_client, event_function on_event)
-    : fd_(fd), bound_(std::move(bound)), anonymous_("anonymous:" + bound_.to_string()), ring_(on),
+listener::listener(int fd, endpoint bound, std::optional<instance_id> instance, ring& on, client_function on_client,
+                   event_function on_event)
+    : fd_(fd), bound_(std::move(bound)),
+      anonymous_(instance ? std::move(*instance) : instance_id{"anonymous:" + bound_.to_string()}), ring_(on),
       on_client_(std::move(on_client)), on_event_(std::move(on_event)) {
   accept_.self = retry_.self = this;
   accept_.on_complete = [](completion& self, ring&, int result, unsigned flags) {

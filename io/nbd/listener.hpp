@@ -20,7 +20,9 @@ public:
   using client_function = std::function<void(int fd, const instance_id& anonymous)>;
   using event_function = std::function<void(event)>;
 
-  static result<std::unique_ptr<listener>> open(const endpoint& where, std::uint32_t socket_mode, ring& on,
+  // `instance`: its clients are this instance; nothing: they are "anonymous:ENDPOINT".
+  static result<std::unique_ptr<listener>> open(const endpoint& where, std::uint32_t socket_mode,
+                                                std::optional<instance_id> instance, ring& on,
                                                 client_function on_client, event_function on_event);
   // A descriptor that listens already (socket activation).
   static result<std::unique_ptr<listener>> take_over(int fd, ring& on, client_function on_client,
@@ -33,7 +35,7 @@ public:
   void close();
 
 private:
-  listener(int fd, endpoint bound, ring& on, client_function on_client, event_function on_event);
+  listener(int fd, endpoint bound, std::optional<instance_id> instance, ring& on, client_function on_client, event_function on_event);
   void begin();
   void accepted(int result, unsigned flags);
 

@@ -268,8 +268,9 @@ std::size_t encode_error_chunk(std::byte* to, std::size_t capacity, std::uint64_
 // ERROR_OFFSET: what lies before `offset` was carried out. `capacity` at least error_chunk_bytes_min + 8.
 std::size_t encode_error_offset_chunk(std::byte* to, std::size_t capacity, std::uint64_t cookie, error e,
                                       std::string_view text, std::uint64_t offset, bool last) noexcept;
+inline constexpr std::size_t extent_bytes = 8;
 inline constexpr std::size_t block_status_bytes(std::size_t extents) noexcept {
-  return chunk_header_bytes + 4 + 8 * extents;
+  return chunk_header_bytes + 4 + extent_bytes * extents;
 }
 // `to` holds block_status_bytes(extents.size()). An extent longer than 2^32 - 1 bytes is reported shorter and ends
 // it.
@@ -315,8 +316,9 @@ std::size_t encode_error_chunk(std::byte* to, std::size_t capacity, std::uint64_
 std::size_t encode_error_offset_chunk(std::byte* to, std::size_t capacity, std::uint64_t cookie,
                                       std::uint64_t asked_at, error e, std::string_view text, std::uint64_t offset,
                                       bool last) noexcept;
+inline constexpr std::size_t extent_bytes = 16;
 inline constexpr std::size_t block_status_bytes(std::size_t extents) noexcept {
-  return chunk_header_bytes + 8 + 16 * extents;
+  return chunk_header_bytes + 8 + extent_bytes * extents;
 }
 std::size_t encode_block_status(std::byte* to, std::uint64_t cookie, std::uint64_t asked_at, std::uint32_t context,
                                 std::span<const extent> extents) noexcept;

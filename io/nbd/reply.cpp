@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t hole_unit_bytes = granule_bytes; // runs of zeros are looked for in these steps
 constexpr std::size_t hole_bytes_min = 512;            // shorter ones are cheaper to send
+constexpr std::size_t hole_search_bytes_max = 4 << 20; // looking through a longer read would hold the ring
 
 // The chunks of a read in either form: their sizes, and how they are written.
 struct structured_chunks {
@@ -32,7 +33,7 @@ struct extended_chunks {
   }
 };
 
-void add_piece(nbd_request& r, std::byte* bytes, std::size_t count) { r.pieces[r.piece_count++] = {bytes, count}; }
+void add_piece(nbd_request& r, std::byte* bytes, std::size_t count) { r.add_piece(bytes, count); }
 
 bool all_zero(const std::byte* bytes, std::size_t n) {
   // The first byte is zero and each byte equals its neighbour.
@@ -53,12 +54,12 @@ void encode_read(nbd_request& r) {
   // A hole needs room for itself and the data behind it; data may end at a hole only if that hole will find room, for
   // data behind data would write its header over the former's last bytes.
   const auto room_for = [&](std::size_t pieces) { return r.piece_count + pieces <= nbd_request::pieces_max; };
-  const bool all_or_nothing = r.dont_fragment && length > hole_unit_bytes;
+  const bool all_or_nothing = (r.dont_fragment && length > hole_unit_bytes) || length > hole_search_bytes_max;
   std::size_t at = 0;
   while (at < length) {
     const std::size_t begin = at;
     const bool hole = !all_or_nothing && room_for(2) && hole_at(begin);
-    const bool ends_at_hole = !r.dont_fragment && room_for(3);
+    const bool ends_at_hole = !r.dont_fragment && !all_or_nothing && room_for(3);
     do
       at = std::min(at + hole_unit_bytes, length);
     while (at < length && (hole ? hole_at(at) : !ends_at_hole || !hole_at(at)));
@@ -81,18 +82,19 @@ void encode_simple_read(nbd_request& r) {
   add_piece(r, head, nbd::simple_reply_bytes + r.io.length);
 }
 
+// Where it is short in the request itself, else in its memory, with the header in the space before.
 void encode_block_status(nbd_request& r, reply_form form) {
   const auto& extents = r.io.extents;
-  std::size_t bytes = 0;
-  if (form == reply_form::extended) {
-    r.words.resize(nbd::extended::block_status_bytes(extents.size()));
-    bytes =
-        nbd::extended::encode_block_status(r.words.data(), r.cookie, r.asked_at, nbd::base_allocation_id, extents);
-  } else {
-    r.words.resize(nbd::block_status_bytes(extents.size()));
-    bytes = nbd::encode_block_status(r.words.data(), r.cookie, nbd::base_allocation_id, extents);
-  }
-  add_piece(r, r.words.data(), bytes);
+  const bool wide = form == reply_form::extended;
+  const std::size_t most =
+      wide ? nbd::extended::block_status_bytes(extents.size()) : nbd::block_status_bytes(extents.size());
+  static_assert(nbd::extended::block_status_bytes(0) <= buffer_pool::headroom_bytes);
+  std::byte* to = most <= sizeof r.head
+                      ? r.head
+                      : r.io.memory.data - (wide ? nbd::extended::block_status_bytes(0) : nbd::block_status_bytes(0));
+  add_piece(r, to,
+            wide ? nbd::extended::encode_block_status(to, r.cookie, r.asked_at, nbd::base_allocation_id, extents)
+                 : nbd::encode_block_status(to, r.cookie, nbd::base_allocation_id, extents));
 }
 
 void encode_done(nbd_request& r, reply_form form) {

@@ -32,8 +32,8 @@ buffer buffer_pool::take_or_map(unsigned size_class, std::size_t held_max) noexc
   }
   if (held_ + charged_ + size > held_max) {
     unmap_idle(0); // idle buffers of other sizes must not keep this one away
-    if (held_ + charged_ + size > held_max && used_bytes() != 0)
-      return {}; // one request of any size always fits
+    if (held_ + charged_ + size > held_max && used_bytes() > held_max / 16)
+      return {}; // one request of any size fits while little is used
   }
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED)
@@ -49,6 +49,7 @@ void buffer_pool::release(buffer& b) noexcept {
   auto* node = reinterpret_cast<free_node*>(b.data);
   node->next = free_[b.size_class];
   free_[b.size_class] = node;
+  ++releases_;
   idle_ += mapped_bytes(b.size_class);
   b = {};
 }

@@ -39,14 +39,19 @@ public:
   void release(buffer& b) noexcept; // leaves `b` empty
   // Memory from elsewhere that counts as used all the same: what connections keep that are not buffers of this pool.
   void charge(std::size_t bytes) noexcept { charged_ += bytes; }
-  void discharge(std::size_t bytes) noexcept { charged_ -= bytes; }
+  void discharge(std::size_t bytes) noexcept {
+    charged_ -= bytes;
+    ++releases_;
+  }
+  // Grows with each release() and discharge(): has there been room made since?
+  std::uint64_t releases() const noexcept { return releases_; }
   // Frees idle buffers beyond idle_bytes_max.
   void trim() noexcept;
 
   std::size_t held_bytes() const noexcept { return held_; } // from the system, in use or idle
   std::size_t used_bytes() const noexcept { return held_ - idle_ + charged_; }
   std::size_t memory_max() const noexcept { return memory_max_; }
-  bool under_pressure() const noexcept { return used_bytes() > memory_max_ / 4 * 3; }
+  bool under_pressure() const noexcept { return used_bytes() > memory_max_ / 2; }
 
 private:
   struct free_node {
@@ -61,6 +66,7 @@ private:
   std::array<free_node*, class_count> free_{};
   std::size_t memory_max_;
   std::size_t held_ = 0, idle_ = 0, charged_ = 0;
+  std::uint64_t releases_ = 0;
 };
 
 } // namespace gnomon::io

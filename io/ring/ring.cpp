@@ -136,6 +136,8 @@ result<void> ring::open() {
   if (auto ok = open_uring(uring_, options_); !ok)
     return ok;
   uring_ready_ = true;
+  unsigned workers[2] = {kernel_workers_max, 0}; // bounded (files); 0 leaves the other limit as it is
+  io_uring_register_iowq_max_workers(&uring_, workers); // refused: the kernel's limits stay
   const std::size_t ring_bytes = options_.receive_buffers * sizeof(io_uring_buf);
   receive_ring_ = static_cast<io_uring_buf_ring*>(
       mmap(nullptr, ring_bytes, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0));
@@ -183,10 +185,13 @@ void ring::run() {
   while (!stop_.load(std::memory_order_acquire)) {
     const auto span = poll_span();
     const boot_time before = span.count() > 0 ? boot_clock::now() : now_;
+    stats_.turn_began_ns.store(0, std::memory_order_relaxed);
     wait_for_completions();
     receives_queued_ = 0;
-    short_waits_ = read_clock() - before <= span ? std::min(short_waits_ + 1, short_waits_min) : 0;
+    stats_.turn_began_ns.store(read_clock().time_since_epoch().count(), std::memory_order_relaxed);
+    short_waits_ = now_ - before <= span ? std::min(short_waits_ + 1, short_waits_min) : 0;
     turn_requests_ = 0;
+    turn_copied_ = 0;
     deliver_completions();
     run_turn_tasks();
     if (hooks_.each_turn)
@@ -356,6 +361,17 @@ void ring::run_turn_tasks() {
   }
 }
 
+bool ring::may_copy(std::size_t bytes, bool resumed) noexcept {
+  if (resumed)
+    --put_off_;
+  else if (put_off_ != 0)
+    return false; // first come, first served
+  if (turn_copied_ != 0 && turn_copied_ + bytes > turn_copies_bytes_max)
+    return false;
+  turn_copied_ += bytes;
+  return true;
+}
+
 void ring::complete_later(completion& c, int result) { deferred_.push_back({&c, result}); }
 
 io_uring_sqe* ring::next_entry() {
@@ -467,6 +483,7 @@ void ring::receive_selected_ended(unsigned cqe_flags) noexcept {
 
 void ring::return_receive_buffer(std::uint16_t id) noexcept {
   free_receive_buffers_.push_back(id);
+  ++receive_buffers_returned_;
   offer_receive_buffers();
 }
 

@@ -57,6 +57,9 @@ public:
   static constexpr std::size_t receive_buffer_bytes = 160 * 1024; // 32 writes of 4 KiB and their headers, with room
   static constexpr std::uint16_t receive_group = 1;
   static constexpr std::size_t inbox_max = 65536;
+  // Kernel threads that one ring may have waiting for disks. The kernel's own limit is four a processor: as many
+  // requests at a disk that hangs would keep all others from theirs.
+  static constexpr unsigned kernel_workers_max = 1024;
 
   // What the loop calls around its sleeps and once a second; set before start().
   struct hooks {
@@ -115,8 +118,16 @@ public:
   std::byte* receive_buffer(unsigned cqe_flags) noexcept;
   static std::uint16_t receive_buffer_id(unsigned cqe_flags) noexcept;
   void return_receive_buffer(std::uint16_t id) noexcept;
+  std::uint64_t receive_buffers_returned() const noexcept { return receive_buffers_returned_; } // so far
 
   void at_end_of_turn(turn_task& task) noexcept;
+  // A long copy that the ring makes itself asks before each piece of it: false when this turn has copied its part, or
+  // when others were put off before it. Then put_off() it, and ask again as `resumed` when that completes.
+  bool may_copy(std::size_t bytes, bool resumed) noexcept;
+  void put_off(completion& c) {
+    ++put_off_;
+    complete_later(c, 0);
+  }
   // Delivers (c, result) at the start of the next turn, as if the kernel had completed it.
   void complete_later(completion& c, int result);
 
@@ -127,13 +138,19 @@ public:
   // Counts a client's request in the present turn.
   void count_request() noexcept { ++turn_requests_; }
 
+  // What the ring may get stuck at; any thread may ask, and gets what was set last.
+  void set_working_on(void* what) noexcept { working_on_.store(what, std::memory_order_relaxed); }
+  void* working_on() const noexcept { return working_on_.load(std::memory_order_relaxed); }
+
   // --- statistics, any thread
   struct statistics {
     std::atomic<std::uint64_t> turns{0}, enters{0}, cpu_ns{0}, buffer_bytes{0};
+    std::atomic<std::int64_t> turn_began_ns{0}; // of the present turn, CLOCK_BOOTTIME; 0: the ring waits
   };
   const statistics& stats() const noexcept { return stats_; }
 
 private:
+  static constexpr std::size_t turn_copies_bytes_max = 512 * 1024;
   static constexpr unsigned short_waits_min = 8;   // in a row before spinning begins; one long wait ends it
   static constexpr unsigned spin_requests_max = 2; // of a turn after which spinning pays
   static constexpr unsigned spins_per_look_at_clock = 32;
@@ -166,6 +183,7 @@ private:
   std::byte* receive_memory_ = nullptr;
   std::vector<std::uint16_t> free_receive_buffers_; // the last one returned is at the end
   unsigned receive_buffers_offered_ = 0;
+  std::uint64_t receive_buffers_returned_ = 0;
   unsigned receives_selecting_ = 0; // under way, each to take one of those offered
   buffer_pool buffers_;
   hooks hooks_;
@@ -174,6 +192,8 @@ private:
   unsigned turn_requests_ = 0; // of clients, in the present turn
   unsigned transfers_ = 0;     // that the device has
   unsigned receives_queued_ = 0;
+  std::size_t turn_copied_ = 0; // bytes, by long copies in the present turn
+  unsigned put_off_ = 0;        // long copies that wait for a turn
   gather_pace pace_;
   turn_task* tasks_ = nullptr;
   turn_task** tasks_tail_ = &tasks_;
@@ -195,6 +215,7 @@ private:
   bool accepting_ = true; // guarded by inbox_mutex_
   std::atomic<bool> stop_{false};
   statistics stats_;
+  std::atomic<void*> working_on_{nullptr};
   std::thread thread_;
 };
 

@@ -24,9 +24,12 @@ constexpr body_bounds body_bounds_of(frame_type type) {
     return {nonce_bytes + proof_bytes + 1, nonce_bytes + proof_bytes + node_name_length_max};
   case frame_type::response:
     return {proof_bytes, proof_bytes};
+  case frame_type::opened:
   case frame_type::refused:
   case frame_type::shadow_dropped:
     return {0, frame_text_bytes_max};
+  case frame_type::volume:
+    return {1, volume_name_length_max};
   case frame_type::directory:
     return {0, frame_body_bytes_max};
   default:
@@ -64,6 +67,8 @@ std::string_view check_fields(const frame& f) {
     return "a directory piece whose bits do not match its run";
   if ((f.type == frame_type::hello || f.type == frame_type::challenge) && !parse_node_name(f.text))
     return "a node name that is none";
+  if (f.type == frame_type::volume && !parse_volume_name(f.text))
+    return "a volume name that is none";
   return {};
 }
 
@@ -101,6 +106,10 @@ std::string_view to_string(frame_type type) noexcept {
     return "directory";
   case frame_type::directory_end:
     return "directory_end";
+  case frame_type::volume:
+    return "volume";
+  case frame_type::volume_gone:
+    return "volume_gone";
   }
   return "unknown";
 }

@@ -6,7 +6,7 @@
 //         volume 16 bytes | first granule u64 | granules u64
 //
 // Gateway to home: hello, response, renew, ack, goodbye, shadow_add, shadow_drop. Home to gateway: challenge, opened,
-// refused, renewed, directory, directory_end, invalidate, shadow_dropped.
+// refused, renewed, directory, directory_end, invalidate, shadow_dropped, volume, volume_gone.
 #pragma once
 
 #include <array>
@@ -41,7 +41,7 @@ enum class frame_type : std::uint8_t {
   hello = 1,      // start; body: nonce, node name
   challenge,      // start of the home; body: nonce, proof, node name
   response,       // body: proof
-  opened,         // session, lease; number: 1 if shadows may be filled in it already
+  opened,         // session, lease; body: text, where the home serves block data
   refused,        // body: text
   renew,          // number: of the question
   renewed,        // number: of the question; lease
@@ -53,8 +53,11 @@ enum class frame_type : std::uint8_t {
   shadow_dropped, // volume: dropped, or not to be had (body: text)
   directory,      // volume, run; body: one bit a granule, lowest first; no body: all clear
   directory_end,  // volume: all of it has been sent
+  volume,         // the home serves this volume; number: its size in bytes; run.count: volume flags; body: name
+  volume_gone,    // it does no longer
 };
-inline constexpr frame_type frame_type_last = frame_type::directory_end;
+inline constexpr frame_type frame_type_last = frame_type::volume_gone;
+inline constexpr std::uint64_t volume_is_read_only = 1, volume_is_shared = 2; // volume flags
 std::string_view to_string(frame_type type) noexcept;
 
 inline constexpr std::uint16_t frame_magic = 0x4e47; // "GN"

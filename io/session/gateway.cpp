@@ -201,6 +201,7 @@ result<void> gateway_session::opened(const frame& f, boot_time now) {
     return fail(errc::corrupt, "node " + options_.home.value + " opened a session without a number");
   state_ = state::open;
   session_ = f.session;
+  data_address_ = f.text;
   granted_ = f.lease;
   opened_at_ = now;
   data_proof_ = options_.prove(transcript(role::data, hello_, challenge_, session_));

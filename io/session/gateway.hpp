@@ -150,6 +150,7 @@ public:
   state now_in() const noexcept { return state_; }
   session_id current() const noexcept { return session_; } // 0 unless open
   const proof& data_proof() const noexcept { return data_proof_; }
+  const std::string& data_address() const noexcept { return data_address_; } // as the home told it
   start_id home_start() const noexcept { return home_start_; }
   std::shared_ptr<const lease> held() const noexcept { return lease_; } // any thread may ask it
   std::uint64_t invalidations() const noexcept { return invalidations_; }
@@ -170,6 +171,7 @@ private:
   start_id home_start_;
   frame hello_, challenge_;
   proof data_proof_{};
+  std::string data_address_;
   std::shared_ptr<lease> lease_ = std::make_shared<lease>();
   bool was_leased_ = false;
   boot_time opened_at_{}, asked_at_{};

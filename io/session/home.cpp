@@ -92,6 +92,7 @@ void home_side::open_if_drained(session_record& s, boot_time now) {
   f.type = frame_type::opened;
   f.session = s.id;
   f.lease = options_.lease;
+  f.text = options_.data_address;
   send(s, f);
 }
 

@@ -57,6 +57,7 @@ struct home_options {
   start_id start;
   nanoseconds lease = std::chrono::seconds{5};
   prove_function prove;
+  std::string data_address; // where this node serves block data, told to gateways
   std::function<void(session_id)>
       on_outgoing; // frames wait for this session; with the mutex held, must not call back
 };

@@ -58,6 +58,7 @@ block_file& block_file::operator=(block_file&& other) noexcept {
   zero_range_ = other.zero_range_;
   punch_hole_ = other.punch_hole_;
   alignment_ = other.alignment_;
+  device_number_ = other.device_number_;
   return *this;
 }
 
@@ -70,6 +71,7 @@ result<block_file> block_file::open(const options& how) {
   if (stat(how.path.c_str(), &about) != 0)
     return fail_errno(how.path);
   file.block_device_ = S_ISBLK(about.st_mode);
+  file.device_number_ = file.block_device_ ? about.st_rdev : about.st_dev;
   if (!file.block_device_ && !S_ISREG(about.st_mode))
     return fail(errc::invalid_argument, how.path + " is neither a regular file nor a block device");
   const int access = how.read_only ? O_RDONLY : O_RDWR;

@@ -59,6 +59,8 @@ public:
   // Buffered writes here cannot say "would block" (ext4) but are a copy to memory while the disk keeps up: the ring
   // writes itself instead of handing each write to a kernel worker.
   bool prefers_inline_writes() const noexcept { return inline_writes_; }
+  // Of the file system or block device: volumes with the same one share a disk.
+  std::uint64_t device_number() const noexcept { return device_number_; }
   // tmpfs and the like: reads never wait for a disk.
   bool lives_in_memory() const noexcept { return in_memory_; }
   // Whether fallocate's FALLOC_FL_ZERO_RANGE and FALLOC_FL_PUNCH_HOLE may be tried here; they can still be refused.
@@ -84,6 +86,7 @@ private:
   bool block_device_ = false, direct_ = false, read_only_ = false;
   bool inline_writes_ = false, in_memory_ = false, zero_range_ = true, punch_hole_ = true;
   std::uint32_t alignment_ = 1;
+  std::uint64_t device_number_ = 0;
 };
 
 } // namespace gnomon::io

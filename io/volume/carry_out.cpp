@@ -7,9 +7,6 @@
 #include <cstring>
 #include <utility>
 
-#include <sys/uio.h>
-#include <unistd.h>
-
 #include "io/volume/block_status.hpp"
 #include "io/volume/granule_state.hpp"
 #include "io/volume/steps.hpp"
@@ -20,7 +17,6 @@ namespace volume_steps {
 
 namespace {
 
-constexpr std::uint64_t inline_write_bytes_max = 256 * 1024; // a larger one would keep the ring from others too long
 constexpr std::uint64_t will_need_bytes_max = 256ull << 20;  // one CACHE request must not sweep the page cache
 constexpr std::uint64_t window_bytes = 64ull << 20; // what a trim, zeroing or hint does before it lets others pass
 
@@ -50,51 +46,7 @@ void sync_then_complete(volume_request& r) {
   r.core->request_sync(r.sync, *r.on);
 }
 
-// --- read
-
-// From the page cache, if all of it is there: without a trip through the ring. True when the request is over.
-bool read_inline(volume_request& r) {
-  const block_file& file = r.core->file();
-  if (file.is_direct() || r.core->has_faults())
-    return false;
-  iovec into{r.memory.data, r.length};
-  const ssize_t got =
-      preadv2(file.data_fd(), &into, 1, static_cast<off_t>(r.offset), file.lives_in_memory() ? 0 : RWF_NOWAIT);
-  if (got != static_cast<ssize_t>(r.length))
-    return false;
-  complete(r, 0);
-  return true;
-}
-
-// --- write
-
-// Straight into the page cache from this thread. True when the request is over.
-bool write_inline(volume_request& r) {
-  volume_core& core = *r.core;
-  if (!takes_payload_at_once(core, r.length, *r.on))
-    return false;
-  const boot_time before = r.on->now();
-  std::uint64_t done = 0;
-  while (done < r.length) {
-    const ssize_t wrote =
-        pwrite(core.file().data_fd(), r.data + done, r.length - done, static_cast<off_t>(r.offset + done));
-    if (wrote > 0) {
-      done += static_cast<std::uint64_t>(wrote);
-    } else if (wrote < 0 && errno != EINTR) {
-      const int error = errno;
-      core.note_error(error);
-      complete(r, error);
-      return true;
-    } else if (wrote == 0) {
-      complete(r, EIO);
-      return true;
-    }
-  }
-  const boot_time after = r.on->read_clock();
-  core.note_inline_write(after, after - before);
-  changed(r);
-  return true;
-}
+// --- parts of a block on an O_DIRECT volume
 
 void write_direct(volume_request& r) {
   const span_of_blocks blocks(r, alignment_of(r));
@@ -157,23 +109,21 @@ void gate_granted(parked& node) {
   enter(r); // with its range held, so that nobody overtakes it twice
 }
 
+void carry_out_again(completion& self, ring&, int, unsigned) { carry_out(static_cast<volume_request&>(self)); }
+
 void carry_out(volume_request& r) {
   r.step = idle;
+  if (changes_data(r.op) && !r.marked && !begin_change(r, carry_out_again))
+    return;
   switch (r.op) {
   case operation::read: {
-    if (read_inline(r))
-      return;
+    if (!r.core->file().is_direct())
+      return read_buffered(r);
     const span_of_blocks blocks(r, alignment_of(r));
     return device(r, read_all, false, r.memory.data, blocks.begin, blocks.end - blocks.begin);
   }
   case operation::write:
-    if (r.core->file().is_direct())
-      return write_direct(r);
-    if (write_inline(r))
-      return;
-    if (!keep_payload(r))
-      return complete(r, ENOMEM);
-    return device(r, write_all, true, r.data, r.offset, r.length);
+    return r.core->file().is_direct() ? write_direct(r) : write_buffered(r);
   case operation::zero:
     return zero_after(r, idle);
   case operation::trim:
@@ -305,6 +255,7 @@ void acquire_gate(volume_request& r) {
 
 void leave(volume_request& r) {
   volume_core& core = *r.core;
+  leave_marks(r);
   if (r.gated) {
     r.gated = false;
     core.block_gate()->release(r.gate);
@@ -337,6 +288,7 @@ void complete(volume_request& r, int error) {
 }
 
 void changed(volume_request& r) {
+  end_change(r);
   if (r.has_duties) [[unlikely]]
     return changed_with_duties(r);
   finish_change(r);
@@ -356,7 +308,12 @@ void next_step(volume_request& r) {
     return copy_neighbours(r, true);
   case read_tail:
     return copy_neighbours(r, false);
+  case read_piece:
+    return piece_read(r);
   case write_all:
+    if (!r.core->file().is_direct())
+      written_by_worker(r);
+    [[fallthrough]];
   case punch:
     return changed(r);
   case will_need:
@@ -378,15 +335,18 @@ std::uint32_t memory_skew(const volume_core& core, std::uint64_t offset) noexcep
   return static_cast<std::uint32_t>(offset - volume_steps::down(offset, core.file().alignment_bytes()));
 }
 
-bool takes_payload_at_once(const volume_core& core, std::uint64_t length, const ring& on) noexcept {
-  return length <= volume_steps::inline_write_bytes_max && core.may_write_inline(on.now()) && !core.has_faults() &&
-         !core.generations().held();
+void start(volume_request& request, ring& on) {
+  if (interposer* const before = request.core->before()) [[unlikely]]
+    return before->start(request, on);
+  start_on_file(request, on);
 }
 
-void start(volume_request& request, ring& on) {
+void start_on_file(volume_request& request, ring& on) {
   request.on = &on;
   request.error = 0;
   request.counted = request.gated = request.granules_held = request.has_duties = request.recorded = false;
+  request.marked = request.holds_back = false;
+  request.tries = 0;
   request.asked_offset = request.offset, request.asked_length = request.length;
   if (volume_steps::goes_in_windows(request.op))
     volume_steps::set_window(request, request.offset);

@@ -54,7 +54,7 @@ volume_core::volume_core(volume_spec spec, block_file file, data_plane& plane)
       admitted_per_ring_max_(admitted_max / plane.ring_count()),
       observations_(plane.ring_count(), default_chunk_bytes(spec.size), &plane.observations_spilled),
       condition_(spec.writes_failed ? core_condition::changes_refused : core_condition::sound),
-      spec_(std::move(spec)) {
+      disk_(plane.disks.of(file_.device_number())), spec_(std::move(spec)) {
   if (file_.is_direct() && !spec_.read_only) {
     granule_gate::options o;
     o.unit = byte_count{block_bytes};
@@ -62,6 +62,7 @@ volume_core::volume_core(volume_spec spec, block_file file, data_plane& plane)
     o.resume = plane.resume;
     block_gate_ = std::make_unique<granule_gate>(o);
   }
+  fences_ = spec_.fences;
   auto first = std::make_unique<route>();
   first->size = spec_.size;
   first->read_only = spec_.read_only;
@@ -73,13 +74,6 @@ volume_core::volume_core(volume_spec spec, block_file file, data_plane& plane)
 }
 
 volume_core::~volume_core() = default;
-
-void volume_core::note_inline_write(boot_time finished, nanoseconds took) noexcept {
-  if (took < stall) [[likely]]
-    return;
-  const nanoseconds pause = std::min(took * 20, inline_pause_max);
-  inline_again_at_.store((finished.time_since_epoch() + pause).count(), std::memory_order_relaxed);
-}
 
 void volume_core::note_error(int os_errno) {
   if (os_errno == EFBIG && !size_limit_told_.exchange(true))
@@ -248,10 +242,23 @@ void volume_core::clear_write_failure() {
   condition_.store(core_condition::sound, std::memory_order_release);
 }
 
+// For the client that is refused, and the log.
+static std::string fenced_text(const volume_name& volume, const instance_id& who, const fence_set& fences) {
+  std::string text = "volume " + volume.value;
+  if (fences.only)
+    text += " was handed over to instance " + fences.only->value + "; instance " + who.value + " may not attach";
+  else
+    text += fences.everybody ? " is fenced" : ": instance " + who.value + " is fenced";
+  return text + " (epoch " + std::to_string(fences.epoch) + ") until: gnomon volume unfence " +
+         volume.value;
+}
+
 result<void> volume_core::attach(const instance_id& who, bool writing) {
   std::lock_guard lock{attach_mutex_};
-  if (attach_refused_ && (!refused_instance_ || *refused_instance_ == who))
-    return fail(errc::busy, "the volume is being fenced; try again");
+  if (closing_)
+    return fail(errc::busy, "the volume is being closed");
+  if (!fences_.admits(who))
+    return fail(errc::permission_denied, fenced_text(spec().name, who, fences_));
   if (!writing)
     return {};
   {
@@ -286,10 +293,19 @@ std::vector<instance_id> volume_core::writers() const {
   return names;
 }
 
-void volume_core::refuse_attach(std::optional<std::optional<instance_id>> who) {
+void volume_core::begin_closing() {
   std::lock_guard lock{attach_mutex_};
-  attach_refused_ = who.has_value();
-  refused_instance_ = who ? *who : std::nullopt;
+  closing_ = true;
+}
+
+bool volume_core::closing() const {
+  std::lock_guard lock{attach_mutex_};
+  return closing_;
+}
+
+void volume_core::fence(fence_set fences) {
+  std::lock_guard lock{attach_mutex_};
+  fences_ = std::move(fences);
 }
 
 } // namespace gnomon::io

@@ -17,6 +17,7 @@
 #include "io/fault/fault_plan.hpp"
 #include "io/granule/generation.hpp"
 #include "io/granule/granule_gate.hpp"
+#include "io/granule/write_marks.hpp"
 #include "io/measure/counters.hpp"
 #include "io/measure/observation.hpp"
 #include "io/measure/recorder.hpp"
@@ -25,6 +26,8 @@
 #include "io/volume/block_file.hpp"
 #include "io/volume/data_plane.hpp"
 #include "io/volume/duties.hpp"
+#include "io/volume/inline_pace.hpp"
+#include "io/volume/interposer.hpp"
 #include "io/volume/sync_coalescer.hpp"
 
 namespace gnomon::io {
@@ -67,6 +70,9 @@ public:
   fault_plan* faults() noexcept { return faults_.get(); }
   bool has_faults() const noexcept { return faults_ != nullptr; }
   data_plane& plane() noexcept { return plane_; }
+  interposer* before() const noexcept { return before_.get(); }
+  // Once, before the first request.
+  void set_before(std::shared_ptr<interposer> before) { before_ = std::move(before); }
   const std::shared_ptr<lane_pool::lane>& seek_lane() const noexcept { return seek_lane_; }
   const volume_uuid& uuid() const noexcept { return uuid_; }
   // Whether another request may be started on this ring now; if not, later: its client's socket is not read until one
@@ -74,13 +80,10 @@ public:
   bool admits(ring_index here) const noexcept { return meter_.in_flight(here) < admitted_per_ring_max_; }
   core_condition condition() const noexcept { return condition_.load(std::memory_order_acquire); }
 
-  // Whether a buffered write may be made by the ring itself now. After one that stalled (the disk does not keep up)
-  // the next ones go to kernel workers for a while, so that a slow disk holds back its own volume only.
-  bool may_write_inline(boot_time now) const noexcept {
-    return file_.prefers_inline_writes() &&
-           now.time_since_epoch().count() >= inline_again_at_.load(std::memory_order_relaxed);
-  }
-  void note_inline_write(boot_time finished, nanoseconds took) noexcept;
+  // Whether a buffered write may be made by the ring itself now.
+  bool may_write_inline() const noexcept { return file_.prefers_inline_writes() && disk_.allowed(); }
+  inline_pace& disk() noexcept { return disk_; } // shared with the other volumes on it
+  write_marks& marks() noexcept { return marks_; }
 
   // A request failed in the device. Told once where an operator has to do something that the errno does not say.
   void note_error(int os_errno);
@@ -113,17 +116,17 @@ public:
   bool is_synced() const noexcept { return synced_.load(std::memory_order_acquire); }
 
   // --- attachments: which instances hold the volume for writing, and by how many connections. Any thread.
-  // busy, naming the holder.
+  // busy, naming the holder, or the volume is being closed; permission_denied: fenced.
   result<void> attach(const instance_id& who, bool writing);
   void detach(const instance_id& who, bool writing);
   std::vector<instance_id> writers() const;
-  // While a fence is at work nobody (or not that instance) may attach.
-  void refuse_attach(std::optional<std::optional<instance_id>> who);
+  // Nobody attaches any more. A close that failed is begun again, never undone.
+  void begin_closing();
+  bool closing() const;
+  // From now on; spec().fences follows when the I/O of those who are shut out has ended.
+  void fence(fence_set fences);
 
 private:
-  static constexpr nanoseconds stall = std::chrono::milliseconds{5};
-  static constexpr nanoseconds inline_pause_max = std::chrono::seconds{2};
-
   volume_core(volume_spec spec, block_file file, data_plane& plane);
   void submit_sync(ring& on);
   void sync_done(ring& on, int result);
@@ -139,6 +142,7 @@ private:
   const volume_uuid uuid_;
   const bool opened_read_only_;
   block_file file_;
+  std::shared_ptr<interposer> before_;
   generation_gate generations_;
   std::unique_ptr<granule_gate> block_gate_;
   std::unique_ptr<granule_state> granules_;
@@ -159,12 +163,13 @@ private:
   mutable std::mutex mark_mutex_;
   std::condition_variable mark_decided_;
   bool failure_recorded_ = true; // or there is none
-  std::atomic<std::int64_t> inline_again_at_{0}; // ns of CLOCK_BOOTTIME
+  inline_pace& disk_;
+  write_marks marks_;
 
   mutable std::mutex attach_mutex_;
   std::map<instance_id, std::uint32_t> writers_;
-  bool attach_refused_ = false;
-  std::optional<instance_id> refused_instance_; // nothing: nobody may
+  bool closing_ = false;
+  fence_set fences_;
 
   mutable std::mutex spec_mutex_;
   volume_spec spec_;

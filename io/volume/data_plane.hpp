@@ -16,6 +16,7 @@
 #include "io/types.hpp"
 #include "io/volume/generation_scheduler.hpp"
 #include "io/volume/hold_line.hpp"
+#include "io/volume/inline_pace.hpp"
 
 namespace gnomon::io {
 
@@ -45,6 +46,7 @@ struct data_plane {
   std::unique_ptr<hold_line[]> holds; // [ring index]
   quiescence epochs;
   observation_spill observations_spilled;
+  disk_paces disks;
   blocking_pool blocking;
   generation_scheduler generations;
   lane_pool seeking; // for holes, a lane per volume

@@ -51,6 +51,8 @@ struct volume_request : completion {
   finish_function finish = nullptr;
   void* owner = nullptr; // the caller's, for `finish`
   boot_time started{};   // when it was parsed
+  std::uint64_t session = 0; // of the gateway whose data connection it came through; 0: this node's own client
+  bool fill = false;         // read: for a shadow of that gateway
 
   // --- the answer
   int error = 0;               // errno, 0 = done
@@ -73,6 +75,13 @@ struct volume_request : completion {
   bool granules_held = false; // shared, of a volume with duties
   bool has_duties = false;    // this part was begun with duties
   bool recorded = false;
+  // buffered volumes: marks of changes, and pieces of a read
+  bool marked = false, holds_back = false;
+  std::uint8_t tries = 0;
+  std::uint64_t read_done = 0; // bytes of a read that are in its memory
+  std::uint64_t marks_seen = 0;
+  boot_time device_since{};
+  __kernel_timespec moment{};
   bool in_device = false; // an O_DIRECT transfer is under way
   gate_link gate;
   sync_link sync;
@@ -91,7 +100,8 @@ std::uint32_t memory_skew(const volume_core& core, std::uint64_t offset) noexcep
 
 // Whether a write's payload will be taken before start() returns, so that it may lie in memory that goes away then.
 // Should it have to wait after all (a hold), start() keeps a copy.
-bool takes_payload_at_once(const volume_core& core, std::uint64_t length, const ring& on) noexcept;
+bool takes_payload_at_once(const volume_core& core, std::uint64_t offset, std::uint64_t length,
+                           const ring& on) noexcept;
 
 // Carries the request out. `finish` is called exactly once, possibly from inside start().
 void start(volume_request& request, ring& on);

@@ -14,6 +14,7 @@ namespace gnomon::io::volume_steps {
 enum step : std::uint8_t {
   idle,
   read_all,
+  read_piece,
   read_head,
   read_tail,
   write_all,
@@ -74,6 +75,17 @@ void next_step(volume_request& r);
 // One device operation on [offset, offset + bytes), however many pieces it takes; next_step() or complete() follows.
 // Without memory it is fallocate in `r.io_mode`, or advice.
 void device(volume_request& r, step s, bool writing, std::byte* memory, std::uint64_t offset, std::uint64_t bytes);
+
+// --- buffered volumes (buffered.cpp)
+void read_buffered(volume_request& r);
+void piece_read(volume_request& r); // read_piece is done
+void write_buffered(volume_request& r);
+void written_by_worker(volume_request& r); // write_all is done
+// Before a change touches the file: marks its range, so that reads beside it see all of it or nothing. False: a read
+// comes first; `again` is called as its completion, to try again.
+bool begin_change(volume_request& r, completion::function again);
+void end_change(volume_request& r); // the file has it
+void leave_marks(volume_request& r);
 
 // Zeroing is done in up to three parts, each with a gate of its own: the whole blocks, which others may write beside it
 // (first, so that a refusal has changed nothing), then the first and the last part of a block, alone.

@@ -38,6 +38,14 @@ result<void> check_model_names(std::string_view object, std::string_view name) {
   return {};
 }
 
+bytes encode_model(std::uint32_t version, wall_time written, bytes_view blob) {
+  field_writer w;
+  w.u32(version);
+  w.i64(written.time_since_epoch().count());
+  w.blob(blob);
+  return seal_value(value_type::model, model_version, w.payload());
+}
+
 struct opened_model {
   std::uint32_t version = 0;
   wall_time written;
@@ -364,13 +372,27 @@ void history::put_model(std::string object, std::string name, std::uint32_t vers
                  fmt::format("model {} of {}: {} bytes, at most {}", name, object, blob.size(), model_bytes_max));
   if (!named)
     return finished ? finished(std::move(named)) : void();
-  field_writer w;
-  w.u32(version);
-  w.i64(options_.clock->wall_now().time_since_epoch().count());
-  w.blob(blob);
-  start([key = model_key(object, name), value = seal_value(value_type::model, model_version, w.payload())](
+  start([key = model_key(object, name), value = encode_model(version, options_.clock->wall_now(), blob)](
             write_transaction& t) { return t.put(history_database::models, key, value); },
         std::move(finished));
+}
+
+result<void> history::move_mark(write_transaction& t, const history_mark& mark) const {
+  if (auto named = check_model_names(mark.object, mark.name); !named)
+    return named;
+  const auto key = model_key(mark.object, mark.name);
+  const auto stored = t.get(history_database::models, key);
+  if (!stored)
+    return tl::unexpected(stored.error());
+  const auto now = *stored ? open_model(**stored, "model " + mark.name) : result<opened_model>(opened_model{});
+  if (!now)
+    return tl::unexpected(now.error());
+  const bool as_expected = mark.before ? *stored && std::equal(now->blob.begin(), now->blob.end(),
+                                                                mark.before->begin(), mark.before->end())
+                                       : !*stored;
+  if (!as_expected)
+    return fail(errc::busy, fmt::format("model {} of {} has moved on meanwhile", mark.name, mark.object));
+  return t.put(history_database::models, key, encode_model(mark.version, options_.clock->wall_now(), mark.after));
 }
 
 result<history_model> history::get_model(std::string_view object, std::string_view name) const {

@@ -60,12 +60,22 @@ struct history_row {
 };
 
 // What happened to one volume during one slot.
+// A model that a batch moves on in the same commit: it must read `before` (nothing: there is none) and reads `after` from
+// then on, so that what was taken in is known exactly, after a crash too.
+struct history_mark {
+  std::string object, name;
+  std::uint32_t version = 1;
+  std::optional<bytes> before;
+  bytes after;
+};
+
 struct history_batch {
   volume_uuid volume;
   resolution at = resolution::ten_seconds;
   wall_time time;                       // any moment of the slot; not before 1970
   std::vector<history_row> rows;        // any order; the same chunk and instance twice is added up
   std::optional<access_counters> total; // of the volume; none: the sum of the rows
+  std::optional<history_mark> mark;     // busy, and nothing is added, if it does not read `before`
 };
 
 struct history_sample {
@@ -110,6 +120,7 @@ struct history_options {
                                                                  std::chrono::hours(2 * 365 * 24)};
   std::chrono::milliseconds commit_delay{500};
   const clock_source* clock = &system_clock_source();
+  const clock_source* ages = nullptr; // tells what is too old to keep; none: `clock`
 };
 
 struct history_status {
@@ -167,6 +178,8 @@ public:
   result<void> erase_models(std::string object);
 
   history_status status() const;
+  // How long rows of five minutes are kept from now on, instead of what the options said; the next trimming follows it.
+  void set_retention(std::chrono::seconds keep) noexcept { retention_s_ = keep.count(); }
 
 private:
   struct writer; // the write jobs: history_write.cpp
@@ -174,6 +187,7 @@ private:
 
   explicit history(history_options options) : options_(std::move(options)) {}
   result<void> load_instances();
+  result<void> move_mark(write_transaction& t, const history_mark& mark) const;
   void start(write_job job, done finished);
   result<void> wait(const std::function<void(done)>& start);
   void maintain_step(std::shared_ptr<done> finished, std::uint64_t now);
@@ -184,6 +198,8 @@ private:
   void skip_damaged(const error& why) const;
 
   const history_options options_;
+  std::atomic<std::int64_t> retention_s_{
+      options_.keep_chunks[static_cast<std::size_t>(resolution::five_minutes)].count()};
   std::unique_ptr<environment> env_;
   mutable std::mutex instances_mutex_;
   std::unordered_map<instance_id, std::uint32_t> instance_numbers_;

@@ -54,6 +54,8 @@ struct history::writer {
   std::uint64_t now;
 
   std::chrono::seconds kept(std::uint8_t kind, resolution r) const {
+    if (kind == 0 && r == resolution::five_minutes)
+      return std::chrono::seconds(owner.retention_s_.load());
     return (kind == 0 ? owner.options_.keep_chunks : owner.options_.keep_totals)[static_cast<std::size_t>(r)];
   }
 
@@ -228,6 +230,9 @@ struct history::writer {
   }
 
   result<void> trim_by_age(std::size_t& budget) {
+    // A clock that leapt ahead makes nothing old.
+    const auto* ages = owner.options_.ages;
+    const auto today = ages == nullptr ? now : std::min(now, seconds_of(ages->wall_now()));
     for (const auto kind : table_kinds)
       for (const auto r : all_resolutions)
         while (budget > 0) {
@@ -235,7 +240,7 @@ struct history::writer {
           if (!part)
             return tl::unexpected(part.error());
           const auto age_kept = static_cast<std::uint64_t>(kept(kind, r).count());
-          if (!*part || **part + part_seconds(r) + age_kept > now)
+          if (!*part || **part + part_seconds(r) + age_kept > today)
             break;
           if (auto ok = erase_prefix(history_database::blocks, part_prefix(kind, r, **part), budget); !ok)
             return ok;
@@ -421,7 +426,7 @@ void history::append(history_batch batch, done finished) {
   }
   if (batch.total)
     total.counters = *batch.total;
-  if (rows->empty() && total.counters == access_counters{})
+  if (rows->empty() && total.counters == access_counters{} && !batch.mark)
     return finished ? finished({}) : void();
   normalize(*rows);
   const auto count = rows->size() + 1;
@@ -432,7 +437,13 @@ void history::append(history_batch batch, done finished) {
   }
   const auto slot = floor_to(seconds_of(batch.time), slot_seconds(batch.at));
   const auto now = std::max(slot, seconds_of(options_.clock->wall_now()));
-  write_job job = [this, rows, total, slot, now, volume = batch.volume, at = batch.at](write_transaction& t) {
+  write_job job = [this, rows, total, slot, now, volume = batch.volume, at = batch.at,
+                   mark = std::move(batch.mark)](write_transaction& t) -> result<void> {
+    if (mark)
+      if (auto moved = move_mark(t, *mark); !moved)
+        return moved;
+    if (rows->empty() && total.counters == access_counters{})
+      return {};
     return writer{*this, t, now}.append(volume, at, slot, *rows, total);
   };
   done count_and_finish = [this, count, finished = std::move(finished)](result<void> r) {

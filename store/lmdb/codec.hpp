@@ -29,6 +29,8 @@ enum class value_type : std::uint16_t {
   event = 3,
   event_counter = 4,
   instance = 8,
+  access = 9,
+  clock_mark = 10,
   history_tail = 16,
   history_block = 17,
   history_instance = 18,

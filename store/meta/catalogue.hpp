@@ -63,6 +63,7 @@ struct catalogue_options {
   const clock_source* clock = &system_clock_source();
   std::string boot_id;         // of the machine, see opening_evidence
   boot_marks* marks = nullptr; // outlives the catalogue; none: after an unclean stop nothing tells of failed syncs
+  const clock_source* ages = nullptr; // tells how long ago a volume was deleted; none: `clock`
 };
 
 // Found and done by open(), for the log.
@@ -137,6 +138,8 @@ public:
   // `name`: under which name, none for its own. not_found: not deleted, or purged already; already_exists.
   void undelete(volume_uuid uuid, std::optional<volume_name> name, done finished);
   result<volume_record> undelete(volume_uuid uuid, std::optional<volume_name> name);
+  // How long deleted volumes are kept from now on, instead of what the options said.
+  void set_undelete_for(std::chrono::seconds keep) noexcept { undelete_for_s_ = keep.count(); }
   // Removes for good what was deleted longer ago than `undelete_for`, and old trash. An external file is never
   // touched.
   void purge_expired(done_count finished);
@@ -205,6 +208,7 @@ private:
   void put_in_index(const volume_record& record);
 
   const catalogue_options options_;
+  std::atomic<std::int64_t> undelete_for_s_{options_.undelete_for.count()};
   const volume_files files_;
   mutable std::shared_mutex mutex_;                        // guards the index
   std::unordered_map<volume_uuid, volume_record> by_uuid_; // deleted ones too

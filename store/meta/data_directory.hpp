@@ -8,6 +8,7 @@
 //   running          exists while a node runs: the boot id of the machine at its start. Removed by a clean stop.
 //   volumes/<uuid>/  data and descriptor of each volume (store/meta/catalogue.hpp)
 //   trash/           what was swept aside at start, kept for a while
+//   layers/<uuid>/   the layers of each volume's snapshots (store/layer/layer_folder.hpp)
 //   meta/ history/   the LMDB environments
 #pragma once
 
@@ -62,6 +63,7 @@ public:
   const std::string& path() const noexcept { return options_.path; }
   const std::string& boot_id() const noexcept { return boot_id_; }
   std::string volumes_path() const { return options_.path + "/volumes"; }
+  std::string layers_path() const { return options_.path + "/layers"; } // made with the first layer
   std::string trash_path() const { return options_.path + "/trash"; }
   std::string meta_path() const { return options_.path + "/meta"; }
   std::string history_path() const { return options_.path + "/history"; }

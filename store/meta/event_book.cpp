@@ -120,7 +120,8 @@ struct event_book::state {
     if (!count)
       return tl::unexpected(count.error());
     if (const auto wanted = *count + told.size(); wanted > options.events_max) {
-      auto gone = oldest_past(t, wanted - options.events_max, now);
+      auto gone = oldest_past(t, wanted - options.events_max,
+                            options.ages != nullptr ? options.ages->wall_now() : now);
       if (!gone)
         return tl::unexpected(gone.error());
       out.gone = std::move(*gone);

@@ -33,6 +33,7 @@ struct event_book_options {
   // Called with the new list after each change and once by open(), one call after the other, on the writer thread
   // (open: the caller's). Must not block.
   std::function<void(const event_list&)> changed;
+  const clock_source* ages = nullptr; // tells which events are past and may make room; none: `clock`
 };
 
 // Found by open(), for the log.

@@ -38,7 +38,7 @@ auto get_optional(field_reader& r, Get get) -> std::optional<decltype(get())> {
 
 } // namespace
 
-std::vector<std::string> meta_database_names() { return {"node", "volumes", "unwritten", "events", "instances", "layers", "heads", "groups"}; }
+std::vector<std::string> meta_database_names() { return {"node", "volumes", "unwritten", "events", "instances", "layers", "heads", "groups", "access"}; }
 std::vector<std::string> history_database_names() { return {"tails", "blocks", "instances", "models"}; }
 
 std::string volume_key(volume_uuid uuid) {
@@ -206,6 +206,23 @@ result<calendar_event> decode_event(bytes_view stored, std::string_view what) {
   if (auto ok = check_event(event.told); !ok || event.id.value == 0)
     return fail(errc::corrupt, std::string(what) + ": " + (ok ? "an event without a number" : ok.error().message));
   return event;
+}
+
+bytes encode_clock_mark(wall_time believed) {
+  field_writer w;
+  put_time(w, believed);
+  return seal_value(value_type::clock_mark, clock_mark_version, w.payload());
+}
+
+result<wall_time> decode_clock_mark(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::clock_mark, clock_mark_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  const auto believed = get_time(r);
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  return believed;
 }
 
 bytes encode_event_counter(event_id next) {
@@ -401,6 +418,59 @@ result<group_record> decode_group(bytes_view stored, std::string_view what) {
     return tl::unexpected(ok.error());
   if (record.name.value.empty() || record.volumes.empty() || record.every.value_or(std::chrono::seconds(1)).count() <= 0)
     return fail(errc::corrupt, std::string(what) + ": a group without name or members, or of no interval");
+  return record;
+}
+
+bytes encode(const access_record& record) {
+  field_writer w;
+  w.raw({reinterpret_cast<const std::byte*>(record.volume.bytes.data()), record.volume.bytes.size()});
+  w.u64(record.epoch);
+  w.boolean(record.everybody_fenced);
+  put_optional(w, record.only, [&](const instance_id& heir) { w.string(heir.value); });
+  w.u32(static_cast<std::uint32_t>(record.fenced.size()));
+  for (const auto& fence : record.fenced) {
+    w.string(fence.instance.value);
+    w.u64(fence.epoch);
+    put_time(w, fence.when);
+  }
+  w.u32(static_cast<std::uint32_t>(record.grants.size()));
+  for (const auto& grant : record.grants)
+    w.string(grant.value);
+  return seal_value(value_type::access, access_record_version, w.payload());
+}
+
+result<access_record> decode_access(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::access, access_record_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  access_record record;
+  const auto uuid = r.raw(record.volume.bytes.size());
+  std::transform(uuid.begin(), uuid.end(), record.volume.bytes.begin(),
+                 [](std::byte b) { return static_cast<std::uint8_t>(b); });
+  record.epoch = r.u64();
+  record.everybody_fenced = r.boolean();
+  const auto get_instance = [&] { return instance_id(r.string(instance_text_length_max)); };
+  record.only = get_optional(r, get_instance);
+  const auto fences = r.u32();
+  if (fences > access_fences_max)
+    r.violate("too many fences");
+  for (std::uint32_t i = 0; i < fences && r.ok(); ++i) {
+    access_record::fence fence;
+    fence.instance = get_instance();
+    fence.epoch = r.u64();
+    fence.when = get_time(r);
+    record.fenced.push_back(std::move(fence));
+  }
+  const auto grants = r.ok() ? r.u32() : 0;
+  if (grants > access_grants_max)
+    r.violate("too many grants");
+  for (std::uint32_t i = 0; i < grants && r.ok(); ++i)
+    record.grants.push_back(get_instance());
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  if (record.volume.is_nil())
+    return fail(errc::corrupt, std::string(what) + ": without a volume");
   return record;
 }
 

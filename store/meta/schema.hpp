@@ -6,6 +6,7 @@
 //
 // Environment `meta` (durability::synchronous)
 //   database "node"      key: "node"                       value: node_record
+//                        key: "clock"                    value: clock mark, the time that was believed last
 //                        key: "next_event_id"              value: event_counter, the id the next told event gets
 //   database "volumes"   key: uuid, 16 bytes               value: volume_record
 //   database "instances" key: instance id                 value: instance_record
@@ -17,6 +18,7 @@
 //   database "layers"    key: layer id, 16 bytes           value: layer_record; a cache of what the layer files say
 //   database "heads"     key: volume uuid, 16 bytes        value: the snapshot that `changed` is counted from
 //   database "groups"    key: group name                   value: group_record
+//   database "access"    key: uuid, 16 bytes               value: access_record, who may and may not attach the volume
 // File volumes/<uuid>/volume                               volume_record: the descriptor, to rebuild `volumes` from
 // File format                                              node_record: which node's directory this is, format
 // version
@@ -33,6 +35,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/clock.hpp"
 #include "config/event.hpp"
@@ -46,7 +49,7 @@
 namespace gnomon::store {
 
 namespace meta_database {
-inline constexpr database_id node{0}, volumes{1}, unwritten{2}, events{3}, instances{4}, layers{5}, heads{6}, groups{7};
+inline constexpr database_id node{0}, volumes{1}, unwritten{2}, events{3}, instances{4}, layers{5}, heads{6}, groups{7}, access{8};
 }
 namespace history_database {
 inline constexpr database_id tails{0}, blocks{1}, instances{2}, models{3};
@@ -62,6 +65,8 @@ inline constexpr std::uint16_t instance_record_version = 1;
 inline constexpr std::uint16_t layer_record_version = 1;
 inline constexpr std::uint16_t snapshot_head_version = 1;
 inline constexpr std::uint16_t group_record_version = 1;
+inline constexpr std::uint16_t access_record_version = 1;
+inline constexpr std::uint16_t clock_mark_version = 1;
 inline constexpr std::uint16_t history_tail_version = 1;
 inline constexpr std::uint16_t history_block_version = 1;
 inline constexpr std::uint16_t history_instance_version = 1;
@@ -185,6 +190,26 @@ struct group_record {
   friend bool operator==(const group_record&, const group_record&) = default;
 };
 
+// Who may not attach a volume until an operator says otherwise, and who may although the configuration does not say so.
+struct access_record {
+  struct fence {
+    instance_id instance;
+    std::uint64_t epoch = 0; // of the change that fenced it
+    wall_time when;
+    friend bool operator==(const fence&, const fence&) = default;
+  };
+  volume_uuid volume;
+  std::uint64_t epoch = 0;         // grows with every fence, handing over and unfence; never given again
+  bool everybody_fenced = false;
+  std::optional<instance_id> only; // handed over: nobody else may attach
+  std::vector<fence> fenced;       // by instance
+  std::vector<instance_id> grants; // by id
+  friend bool operator==(const access_record&, const access_record&) = default;
+};
+inline constexpr std::size_t access_fences_max = 1'024; // per volume
+inline constexpr std::size_t access_grants_max = 1'024; // per volume
+
+bytes encode(const access_record& record);
 bytes encode(const node_record& record);
 bytes encode(const volume_record& record);
 bytes encode(const instance_record& record);
@@ -193,11 +218,14 @@ bytes encode_event_counter(event_id next);
 bytes encode(const layer_record& record);
 bytes encode(const group_record& record);
 bytes encode_head(snapshot_uuid head);
+bytes encode_clock_mark(wall_time believed);
 // corrupt, unsupported; `what` names the key or file.
 result<node_record> decode_node(bytes_view stored, std::string_view what);
 result<volume_record> decode_volume(bytes_view stored, std::string_view what);
 result<calendar_event> decode_event(bytes_view stored, std::string_view what);
+result<wall_time> decode_clock_mark(bytes_view stored, std::string_view what);
 result<event_id> decode_event_counter(bytes_view stored, std::string_view what);
+result<access_record> decode_access(bytes_view stored, std::string_view what);
 result<instance_record> decode_instance(bytes_view stored, std::string_view what);
 result<layer_record> decode_layer(bytes_view stored, std::string_view what);
 result<group_record> decode_group(bytes_view stored, std::string_view what);
@@ -207,6 +235,7 @@ std::string volume_key(volume_uuid uuid);
 std::string event_key(event_id id);
 std::string layer_key(layer_id id);
 inline constexpr std::string_view node_key = "node";
+inline constexpr std::string_view clock_mark_key = "clock";
 inline constexpr std::string_view event_counter_key = "next_event_id";
 
 } // namespace gnomon::store

@@ -18,6 +18,7 @@
 #include "actors/runtime/node_context.hpp"
 #include "actors/runtime/system_config.hpp"
 #include "store/history/history.hpp"
+#include "store/meta/access_book.hpp"
 #include "store/meta/catalogue.hpp"
 #include "tests/actors/fake_engine.hpp"
 
@@ -105,6 +106,7 @@ struct store_and_engine {
   temporary_directory directory;
   std::unique_ptr<store::environment> meta;
   std::unique_ptr<store::catalogue> catalogue;
+  std::unique_ptr<store::access_book> access;
   std::unique_ptr<fake_engine> engine;
 
   store_and_engine() {
@@ -117,6 +119,7 @@ struct store_and_engine {
     options.trash_path = directory.path + "/trash";
     options.node = node_name{"alpha"};
     catalogue = value(store::catalogue::open(options));
+    access = value(store::access_book::open(meta.get(), system_clock_source()));
     engine = std::make_unique<fake_engine>();
   }
   template <class T>

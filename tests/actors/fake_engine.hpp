@@ -91,8 +91,14 @@ public:
   }
   void close_volume(volume_uuid volume, io::done_callback done) override {
     later(done, [this, volume]() -> result<void> {
-      if (volumes_.erase(volume) == 0)
+      const auto found = volumes_.find(volume);
+      if (found == volumes_.end())
         return fail(errc::not_found, "no such volume");
+      if (close_failure_) {
+        found->second.closing = true;
+        return tl::unexpected(*close_failure_);
+      }
+      volumes_.erase(found);
       std::erase_if(connections_, [&](const auto& c) { return c.volume == volume; });
       calls_.push_back("close");
       return {};
@@ -121,14 +127,15 @@ public:
     const auto found = volumes_.find(volume);
     if (found == volumes_.end())
       return std::nullopt;
-    return io::volume_status{found->second.spec, generation_number{1}, {}, found->second.opened_read_only};
+    return io::volume_status{found->second.spec, generation_number{1}, {}, found->second.opened_read_only,
+                             found->second.closing};
   }
   std::vector<io::volume_status> volumes() const override {
     std::lock_guard lock(mutex_);
     std::vector<io::volume_status> out;
     for (const auto& [uuid, volume] : volumes_)
       out.push_back({volume.spec, generation_number{1}, {}, volume.opened_read_only, true,
-                     stopping_ && !volume.spec.writes_failed});
+                     stopping_ && !volume.spec.writes_failed, volume.closing});
     return out;
   }
   std::optional<io::volume_counters> counters(volume_uuid volume) const override {
@@ -140,10 +147,36 @@ public:
     return found->second.counters;
   }
 
+  // The next captures end with `why` after so many pieces; none: they work.
+  void fail_captures(std::optional<error> why, std::size_t after_pieces = 0) {
+    std::lock_guard lock(mutex_);
+    capture_failure_ = std::move(why);
+    capture_pieces_left_ = after_pieces;
+  }
+  // What was written since the last sealed capture is not known any more, as after an unclean stop.
+  void forget_changed(volume_uuid volume) {
+    std::lock_guard lock(mutex_);
+    volumes_.at(volume).changed_known = false;
+  }
+  // The holds of a volume fail from now on, or work again.
+  void fail_holds(volume_uuid volume, bool failing) {
+    std::lock_guard lock(mutex_);
+    volumes_.at(volume).holds_fail = failing;
+  }
+  std::size_t granules_captured() const {
+    std::lock_guard lock(mutex_);
+    return granules_captured_;
+  }
+
   // --- points in time and captures of the bytes in memory: a capture copies them at its cut.
-  void hold(volume_uuid, io::hold_id id, boot_time deadline,
+  void hold(volume_uuid volume, io::hold_id id, boot_time deadline,
             std::function<void(result<io::held_report>)> done) override {
-    answer<io::held_report>(std::move(done), [this, id, deadline]() -> result<io::held_report> {
+    answer<io::held_report>(std::move(done), [this, volume, id, deadline]() -> result<io::held_report> {
+      const auto found = volumes_.find(volume);
+      if (found == volumes_.end())
+        return fail(errc::not_found, "no such volume");
+      if (found->second.holds_fail)
+        return fail(errc::busy, "no generation was free before the deadline");
       if (abandoned_.contains(id.value))
         return fail(errc::permission_denied, "the hold was abandoned");
       held_ids_.insert(id.value);
@@ -161,52 +194,47 @@ public:
     std::lock_guard lock(mutex_);
     abandoned_.insert(id.value);
   }
-  void begin_capture(volume_uuid uuid, io::capture_kind, std::optional<io::hold_id>,
+  void begin_capture(volume_uuid uuid, io::capture_kind kind, std::optional<io::hold_id>,
                      std::function<void(result<io::capture_begun>)> done) override {
-    answer<io::capture_begun>(std::move(done), [this, uuid]() -> result<io::capture_begun> {
+    answer<io::capture_begun>(std::move(done), [this, uuid, kind]() -> result<io::capture_begun> {
       const auto found = volumes_.find(uuid);
       if (found == volumes_.end())
         return fail(errc::not_found, "no such volume");
-      if (found->second.capture != 0)
+      auto& volume = found->second;
+      if (volume.capture != 0)
         return fail(errc::busy, "a capture runs");
-      found->second.capture = ++captures_;
-      found->second.captured = found->second.bytes;
-      return io::capture_begun{captures_, found->second.spec.size, generation_number{2}, false};
+      volume.capture = ++captures_;
+      volume.captured = volume.bytes;
+      const bool known = kind == io::capture_kind::changed && volume.changed_known;
+      volume.captured_all = !known;
+      volume.captured_changed = std::exchange(volume.changed, {});
+      volume.changed_known = true;
+      return io::capture_begun{captures_, volume.spec.size, generation_number{2}, known};
     });
   }
-  // Every granule, whatever the kind of the capture.
   void read_capture(volume_uuid uuid, std::uint64_t id, granule_index from, std::uint32_t granules_max,
                     std::function<void(result<io::capture_piece>)> done) override {
     answer<io::capture_piece>(std::move(done), [this, uuid, id, from, granules_max]() -> result<io::capture_piece> {
       const auto found = volumes_.find(uuid);
       if (found == volumes_.end() || found->second.capture != id)
         return fail(errc::not_found, "no such capture");
-      const auto& volume = found->second;
-      const std::uint64_t all = (volume.spec.size.value + granule_bytes - 1) / granule_bytes;
-      io::capture_piece piece;
-      piece.first = piece.next = from;
-      if (from.value < all)
-        piece.granules = static_cast<std::uint32_t>(std::min<std::uint64_t>(granules_max, all - from.value));
-      piece.next.value += piece.granules;
-      piece.end = piece.next.value >= all;
-      const std::uint64_t begin = from.value * granule_bytes;
-      const std::uint64_t end = std::min(piece.next.value * granule_bytes, volume.spec.size.value);
-      piece.zero = piece.granules != 0 && volume.captured.lower_bound(begin) == volume.captured.lower_bound(end);
-      if (piece.granules != 0 && !piece.zero) {
-        piece.data.resize(end - begin);
-        for (auto at = volume.captured.lower_bound(begin); at != volume.captured.end() && at->first < end; ++at)
-          piece.data[at->first - begin] = at->second;
-      }
-      return piece;
+      if (capture_failure_ && capture_pieces_left_-- == 0)
+        return tl::unexpected(*capture_failure_);
+      return piece_of(found->second, from.value, granules_max);
     });
   }
-  void end_capture(volume_uuid uuid, std::uint64_t id, io::capture_end, io::done_callback done) override {
-    later(std::move(done), [this, uuid, id]() -> result<void> {
+  void end_capture(volume_uuid uuid, std::uint64_t id, io::capture_end how, io::done_callback done) override {
+    later(std::move(done), [this, uuid, id, how]() -> result<void> {
       const auto found = volumes_.find(uuid);
       if (found == volumes_.end() || found->second.capture != id)
         return fail(errc::not_found, "no such capture");
-      found->second.capture = 0;
-      found->second.captured.clear();
+      auto& volume = found->second;
+      volume.capture = 0;
+      volume.captured.clear();
+      if (how == io::capture_end::failed) {
+        volume.changed.insert(volume.captured_changed.begin(), volume.captured_changed.end());
+        volume.changed_known = volume.changed_known && !volume.captured_all;
+      }
       return {};
     });
   }
@@ -231,12 +259,20 @@ public:
         out.push_back(connection);
     return out;
   }
-  void fence(volume_uuid volume, std::optional<instance_id> instance, io::done_callback done) override {
-    later(done, [this, volume, instance]() -> result<void> {
-      std::erase_if(connections_,
-                    [&](const auto& c) { return c.volume == volume && (!instance || c.instance == *instance); });
-      return {};
+  void set_fences(volume_uuid volume, io::fence_set fences, io::done_callback done) override {
+    change(volume, done, [this, volume, fences](auto& v) {
+      v.spec.fences = fences;
+      std::erase_if(connections_, [&](const auto& c) { return c.volume == volume && !fences.admits(c.instance); });
     });
+  }
+  // Every close fails, as on a disk that does not answer, until close_works_again().
+  void fail_closing(error why) {
+    std::lock_guard lock(mutex_);
+    close_failure_ = std::move(why);
+  }
+  void close_works_again() {
+    std::lock_guard lock(mutex_);
+    close_failure_.reset();
   }
 
   // --- the in-process door
@@ -249,7 +285,7 @@ public:
   }
 
   // --- listeners
-  result<endpoint> listen(const endpoint& where) override {
+  result<endpoint> listen(const endpoint& where, std::optional<instance_id>) override {
     auto bound = where;
     if (bound.type == endpoint::kind::tcp && bound.port == 0)
       bound.port = 10809;
@@ -308,13 +344,46 @@ public:
 private:
   struct memory_volume {
     io::volume_spec spec;
-    bool opened_read_only = false;
+    bool opened_read_only = false, closing = false;
     io::volume_counters counters;
     std::map<std::uint64_t, std::byte> bytes; // what was written; zero elsewhere
     std::uint64_t capture = 0;                // its id; 0: none
     std::map<std::uint64_t, std::byte> captured;
+    std::set<std::uint64_t> changed, captured_changed; // granules since the last sealed capture; of the one that runs
+    bool changed_known = false, captured_all = true, holds_fail = false;
   };
   using job = std::function<void(bool stopping)>;
+
+  // The next run of granules, at most `granules_max`, as of the cut.
+  io::capture_piece piece_of(const memory_volume& volume, std::uint64_t from, std::uint32_t granules_max) {
+    const std::uint64_t all = (volume.spec.size.value + granule_bytes - 1) / granule_bytes;
+    io::capture_piece piece;
+    std::uint64_t first = from, end = std::min<std::uint64_t>(all, from + granules_max);
+    if (!volume.captured_all) {
+      const auto next = volume.captured_changed.lower_bound(from);
+      first = next == volume.captured_changed.end() ? all : *next;
+      for (end = first; end < all && end - first < granules_max && volume.captured_changed.contains(end);)
+        ++end;
+    }
+    piece.first = granule_index{first};
+    piece.granules = static_cast<std::uint32_t>(end - std::min(first, end));
+    piece.next = granule_index{end};
+    piece.end = end >= all;
+    granules_captured_ += piece.granules;
+    const auto begin_byte = first * granule_bytes, end_byte = std::min(end * granule_bytes, volume.spec.size.value);
+    const auto begin = volume.captured.lower_bound(begin_byte), stop = volume.captured.lower_bound(end_byte);
+    piece.zero = piece.granules != 0 && begin == stop;
+    if (piece.granules != 0 && !piece.zero) {
+      piece.data.resize(end_byte - begin_byte);
+      for (auto at = begin; at != stop; ++at)
+        piece.data[at->first - begin_byte] = at->second;
+    }
+    return piece;
+  }
+  static void mark_changed(memory_volume& volume, std::uint64_t offset, std::uint64_t length) {
+    for (auto g = offset / granule_bytes; length > 0 && g <= (offset + length - 1) / granule_bytes; ++g)
+      volume.changed.insert(g);
+  }
 
   void set_held(bool held) {
     {
@@ -389,11 +458,13 @@ private:
       }
       return out;
     case io::operation::write:
+      mark_changed(volume, request.offset.value, request.length.value);
       for (std::uint64_t i = 0; i < request.length.value; ++i)
         volume.bytes[request.offset.value + i] = request.data.at(i);
       return out;
     case io::operation::trim:
     case io::operation::zero:
+      mark_changed(volume, request.offset.value, request.length.value);
       volume.bytes.erase(volume.bytes.lower_bound(request.offset.value),
                          volume.bytes.lower_bound(request.offset.value + request.length.value));
       return out;
@@ -426,7 +497,10 @@ private:
   std::vector<std::string> calls_;
   std::set<std::uint64_t> held_ids_, abandoned_;
   std::uint64_t captures_ = 0;
+  std::optional<error> capture_failure_;
+  std::size_t capture_pieces_left_ = 0, granules_captured_ = 0;
   io::access_policy access_;
+  std::optional<error> close_failure_;
   std::deque<job> jobs_;
   std::uint64_t requests_ = 0, next_connection_ = 0;
   mutable std::size_t looks_ = 0;

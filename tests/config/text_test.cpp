@@ -52,4 +52,12 @@ BOOST_AUTO_TEST_CASE(the_nearest_candidate_is_found_unless_none_was_meant) {
   BOOST_TEST(nearest("", keys) == "");
 }
 
+BOOST_AUTO_TEST_CASE(text_for_one_line_is_told_from_what_is_not) {
+  for (const char* good : {"", "orders of the shop", "\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x98\x80", "a\"b\\c"})
+    BOOST_TEST(is_printable_text(good), good);
+  for (const char* bad : {"\x1b[31m", "a\nb", "\x7f", "\xc2\x9b", "\xff", "\xc3", "\xc0\x80", "\xed\xa0\x80", "\xf5\x80\x80\x80",
+                          "\xe2\x80\xae", "\xe2\x80\xa8", "\xe2\x81\xa6"})
+    BOOST_TEST(!is_printable_text(bad), quote(bad));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -14,7 +14,7 @@ using namespace gnomon::io::session;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto prove = [](std::span<const std::byte>) { return proof{}; }; // all zero: within a fuzzer's reach
-  home_side home({node_name{"alpha"}, start_id{1}, std::chrono::seconds{5}, prove, {}});
+  home_side home({node_name{"alpha"}, start_id{1}, std::chrono::seconds{5}, prove, {}, {}});
   gateway_session gateway(
       {node_name{"beta"}, start_id{2}, node_name{"alpha"}, std::chrono::seconds{1}, std::chrono::seconds{10}, prove});
   home_side::conversation talk;

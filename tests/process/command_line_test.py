@@ -64,7 +64,7 @@ class command_line(unittest.TestCase):
 
             first = ask("status")["pid"]
             served.stop()
-            self.assertIn("unavailable", ask("status"))
+            self.assertEqual(ask("status")["error"]["code"], "unavailable")
             served.start()
             self.assertNotEqual(ask("status")["pid"], first)
             shell.stdin.write("quit\n")
@@ -81,24 +81,24 @@ class command_line(unittest.TestCase):
             recorder = subprocess.Popen([node.GNOMON, "--config", served.config_path, "--json", "record", "db",
                                          "--output", copy], stdout=subprocess.PIPE, text=True)
             node.wait_until(lambda: served.cli("ask", "recorder", "count").stdout.strip() == "1", 60, "the recording")
-            replayed = served.cli_json("replay", source, "--depth", "1", "--speed", "100", "--limit", "400")
+            replayed = served.cli_json("replay", source, "--to", "db", "--yes", "--depth", "1", "--speed", "100", "--limit", "400")
             self.assertEqual((replayed["requests"], replayed["errors"]), (400, 0))
             recorder.terminate()
             said = json.loads(recorder.communicate(timeout=120)[0])
             self.assertEqual((recorder.returncode, said["recorded"], said["dropped"]), (0, 400, 0))
-            verified = served.cli_json("replay", copy, "--to", "db", "--speed", "max", "--verify")
+            verified = served.cli_json("replay", copy, "--to", "db", "--yes", "--speed", "max", "--verify")
             self.assertTrue(verified["good"])
             self.assertGreater(verified["verify"]["at_end"]["bytes"], 0)
 
     def test_a_trace_too_large_for_the_export_changes_nothing_unless_told_how(self):
         with node.Node({"db": 16 * MiB}) as served:
             source = trace(os.path.join(served.folder, "in.csv"), ["0,a,W,0,4096", f"1,a,W,{64 * MiB},4096"])
-            refused = served.cli("replay", source, "--to", "db", check=False)
+            refused = served.cli("replay", source, "--to", "db", "--yes", check=False)
             self.assertEqual(refused.returncode, 1)
             self.assertIn("--wrap", refused.stderr)
             self.assertEqual(served.metric("gnomon_volume_requests_total"), 0)
             for how in ("--wrap", "--scale"):
-                self.assertTrue(served.cli_json("replay", source, "--to", "db", "--verify", how)["good"])
+                self.assertTrue(served.cli_json("replay", source, "--to", "db", "--yes", "--verify", how)["good"])
 
 
 if __name__ == "__main__":

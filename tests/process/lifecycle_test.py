@@ -162,7 +162,11 @@ class life(unittest.TestCase):
             connection = connect(served.uri("scratch"))
             connection.pwrite(b"back" * 128, MiB)
             connection.flush()
-            served.cli("volume", "delete", "scratch")
+            refused = served.cli("volume", "delete", "scratch", check=False)
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("--force", refused.stderr)
+            self.assertEqual(connection.pread(512, MiB), b"back" * 128)
+            served.cli("volume", "delete", "scratch", "--force")
             self.assertIsNone(size_of(served, "scratch"))
             with self.assertRaises(nbd.Error):
                 connection.pread(512, MiB)
@@ -193,6 +197,16 @@ class life(unittest.TestCase):
             self.assertEqual(second.pread(512, 0), b"1" * 512)
             second.pwrite(b"3" * 512, 0)
             second.shutdown()
+            # A fence is for good, over a restart too, until somebody lifts it.
+            self.assertIsNone(size_of(served, "db@instance:web-1"))
+            served.kill()
+            served.start()
+            self.assertIsNone(size_of(served, "db@instance:web-1"))
+            served.cli("volume", "unfence", "db", "--instance", "web-1")
+            self.assertEqual(size_of(served, "db@instance:web-1"), SIZE)
+            served.cli("volume", "fence", "db", "--for", "web-2")
+            self.assertIsNone(size_of(served, "db@instance:web-1"))
+            self.assertEqual(size_of(served, "db@instance:web-2"), SIZE)
 
     def test_killing_actors_under_load_costs_clients_nothing(self):
         random_ = suite.seeded()

@@ -10,21 +10,29 @@
 #include "actors/cli/grammar/command_learning.hpp"
 #include "actors/cli/grammar/event_grammar.hpp"
 #include "actors/cli/grammar/options.hpp"
+#include "actors/cli/grammar/snapshot_grammar.hpp"
 #include "config/names.hpp"
 #include "config/text.hpp"
 #include "config/units.hpp"
 
 namespace gnomon::actors::cli {
 namespace {
-constexpr std::string_view verbs[] = {"check",    "status",  "volume", "instance", "heat",   "forecast",
+constexpr std::string_view verbs[] = {"check",    "status",  "reload", "volume", "instance", "heat",   "forecast",
                                       "event",    "top",     "actors", "ask",      "record", "replay",
-                                      "simulate", "history", "shell",  "help",     "quit"};
+                                      "simulate", "history", "node",   "shadow",   "snapshot", "group",
+                                      "shell",    "help",    "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
                                              "undelete", "purge", "rename", "describe", "read-only",
-                                             "who",      "fence", "clear",  "accept-loss"};
+                                             "who",      "fence", "unfence", "grant",   "revoke",
+                                             "clear",    "accept-loss"};
 constexpr std::string_view instance_verbs[] = {"ls", "show", "set"};
+constexpr std::string_view node_verbs[] = {"ls"};
+constexpr std::string_view shadow_verbs[] = {"create", "ls", "drop"};
 constexpr std::string_view event_verbs[] = {"add", "ls", "rm"};
 constexpr std::string_view history_verbs[] = {"import"};
+constexpr std::string_view snapshot_verbs[] = {"create", "ls",      "show",             "rm",
+                                               "verify", "restore", "rebuild-catalogue"};
+constexpr std::string_view group_verbs[] = {"create", "ls", "status", "snapshot", "rm"};
 
 CLI::Option* add_volume(CLI::App* app, volume_ref& volume) {
   return app->add_option("VOLUME", volume.text, "its name or uuid")->required()->type_name("");
@@ -50,6 +58,12 @@ result<perhaps<criticality>> parse_criticality(const std::string& text) {
                                       : text == "high" ? criticality::high
                                                        : criticality::normal};
   return fail(errc::invalid_argument, "expected low, normal or high");
+}
+// As `volume who` shows it: the clients of a listener have names of their own kind.
+result<instance_id> parse_holder(const std::string& text) {
+  if (text.starts_with("anonymous:") && text.size() <= instance_id_length_max)
+    return instance_id{text};
+  return parse_instance_id(text);
 }
 const auto to_name = [](const std::string& text) { return parse_volume_name(text); };
 const auto to_size = [](const std::string& text) { return parse_size(text); };
@@ -93,7 +107,10 @@ struct grammar {
     }
     app.add_flag("--json", out.json, "print JSON instead of text");
     add_check();
-    verb<status_command>(&app, "status", "how the node is");
+    verb<status_command>(&app, "status", "how the node is; exit status 1 when something is wrong with it");
+    auto* reload = app.add_subcommand("reload", "reread the configuration, as SIGHUP does; says what changed and what not");
+    reload->add_flag("--dry-run", dry_run_, "only say what would change");
+    reload->callback([this] { out.what = reload_command{dry_run_ ? reload_mode::dry_run : reload_mode::follow}; });
     add_volume_verbs(app.add_subcommand("volume", "volumes: list, create, resize, delete, who uses them …"));
     auto* top = verb<top_command>(&app, "top", "load per volume, live (one shot when not on a terminal)", top_);
     top->add_flag("--once", top_.once, "print once and end");
@@ -105,9 +122,13 @@ struct grammar {
     add_ask();
     event_.add_to(*app.add_subcommand("event", "what is told of the load: deployments, scaling, batch jobs"),
                   out.what);
+    snapshot_.add_to(*app.add_subcommand("snapshot", "points in time of a volume: take, list, check, restore, delete"),
+                     *app.add_subcommand("group", "volumes that are snapshotted together at one point in time"),
+                     out.what);
     add_forecast();
     add_instance_verbs(app.add_subcommand("instance", "compute instances: what they are, do and will do"));
     add_heat();
+    add_cluster_verbs();
     add_record();
     add_replay();
     add_history(app, history_import_, [this] { out.what = history_import_; });
@@ -169,7 +190,13 @@ struct grammar {
     auto* resize = verb(volume, "resize", "grow; says which connections must reconnect to see it", resize_);
     add_volume(resize, resize_.volume);
     add(resize, "SIZE", resize_.size, to_size, "the new size", "")->required();
-    add_volume(verb(volume, "delete", "stop serving it; it can be undeleted for a while", delete_), delete_.volume);
+    auto* erase = volume->add_subcommand("delete", "stop serving it; it can be undeleted for a while");
+    add_volume(erase, delete_.volume);
+    erase->add_flag("--force", force_, "although somebody is attached: ends the connections");
+    erase->callback([this] {
+      delete_.how = force_ ? deletion::forced : deletion::if_unused;
+      out.what = delete_;
+    });
     auto* undelete = verb(volume, "undelete", "bring a deleted volume back", undelete_);
     add_volume(undelete, undelete_.volume);
     add(undelete, "--as", undelete_.new_name, to_name, "under this name", "NAME");
@@ -187,15 +214,46 @@ struct grammar {
     add_volume(access, access_.volume);
     add(access, "on|off", access_.access, parse_read_only, "", "")->required();
     add_volume(verb(volume, "who", "who is connected", who_), who_.volume);
-    auto* fence = verb(volume, "fence", "end connections and drain their I/O", fence_);
+    auto* fence = verb(volume, "fence", "shut an instance out until `unfence`: its connections end, its I/O drains",
+                       fence_);
     add_volume(fence, fence_.volume);
-    add(
-        fence, "--instance", fence_.instance, [](const std::string& text) { return parse_instance_id(text); },
-        "only this instance's", "ID");
+    add(fence, "--instance", fence_.instance, parse_holder, "this instance (everybody)", "ID");
+    add(fence, "--for", fence_.heir, parse_holder, "hand it over: only this instance may attach from now on", "ID");
+    auto* unfence = verb(volume, "unfence", "let those in again whom `fence` shut out", unfence_);
+    add_volume(unfence, unfence_.volume);
+    add(unfence, "--instance", unfence_.instance, parse_holder, "only this instance", "ID");
+    add_grant(volume, "grant", "let an instance attach it, besides what the configuration says", grant_);
+    revoke_.granted = false;
+    add_grant(volume, "revoke", "take a `grant` back; ends the instance's connections", revoke_);
     add_volume(verb(volume, "clear", "accept what a failed fsync or an unclean stop may have lost", clear_),
                clear_.volume);
     add_volume(verb(volume, "accept-loss", "let the lost end of a damaged volume's file read as zeros", accept_loss_),
                accept_loss_.volume);
+  }
+
+  void add_cluster_verbs() {
+    auto* node = app.add_subcommand("node", "the other nodes of the cluster");
+    node->require_subcommand(1);
+    verb<node_ls_command>(node, "ls", "peers, sessions and gateways");
+    auto* shadow = app.add_subcommand("shadow", "copies of other nodes' volumes on this node, kept current");
+    shadow->require_subcommand(1);
+    verb<shadow_ls_command>(shadow, "ls", "volumes of other nodes served here, their shadows and who answered reads");
+    auto* create = verb(shadow, "create", "make a shadow on the node that is asked", shadow_create_);
+    create->add_option("VOLUME", shadow_create_.volume, "its name")->required()->type_name("");
+    create->add_option("--node", shadow_create_.node, "the node that is asked")->required()->type_name("NODE");
+    create->add_flag("--wait", shadow_create_.wait, "until all of it has been copied once");
+    auto* drop = verb(shadow, "drop", "drop it", shadow_drop_);
+    drop->add_option("VOLUME", shadow_drop_.volume, "its name")->required()->type_name("");
+    drop->add_option("--node", shadow_drop_.node, "the node that is asked")->required()->type_name("NODE");
+  }
+
+  void add_grant(CLI::App* volume, const char* name, const char* what, volume_grant_command& storage) {
+    auto* sub = verb(volume, name, what, storage);
+    add_volume(sub, storage.volume);
+    add(
+        sub, "INSTANCE", storage.instance, [](const std::string& text) { return parse_instance_id(text); },
+        "its id", "")
+        ->required();
   }
 
   void add_ask() {
@@ -296,7 +354,7 @@ struct grammar {
         ->type_name("");
     auto* uri =
         replay->add_option("--uri", r.uri, "the export, such as nbd+unix:///db?socket=nbd.sock")->type_name("URI");
-    replay->add_option("--to", r.to, "a volume of the node instead (default: named like the trace's)")
+    replay->add_option("--to", r.to, "a volume of the node instead (default: the trace's own, reads only)")
         ->excludes(uri)
         ->type_name("VOLUME");
     auto* only = replay->add_option("--volume", r.volume, "only this volume's records")->type_name("NAME");
@@ -312,7 +370,9 @@ struct grammar {
     replay->add_flag("--scale", scale_, "offsets beyond the export: shrink all in proportion")->excludes(wrap);
     auto* verify =
         replay->add_flag("--verify", r.verify, "check every read, and at the end everything, against what it wrote");
-    replay->add_flag("--reads-only", r.reads_only, "leave out what changes data")->excludes(verify);
+    replay->add_flag("--reads-only", r.reads_only, "leave out what changes data (default without --to and --uri)")
+        ->excludes(verify);
+    replay->add_flag("--yes", r.yes, "write, although the volume has data or clients");
     add(
         replay, "--limit", r.limit,
         [](const std::string& text) -> result<std::optional<std::uint64_t>> {
@@ -346,11 +406,16 @@ private:
   volume_rename_command rename_;
   volume_describe_command describe_;
   volume_access_command access_;
+  shadow_create_command shadow_create_;
+  shadow_drop_command shadow_drop_;
   volume_who_command who_;
   volume_fence_command fence_;
+  volume_unfence_command unfence_;
+  volume_grant_command grant_, revoke_;
   volume_clear_command clear_;
   volume_accept_loss_command accept_loss_;
   event_grammar event_;
+  snapshot_grammar snapshot_;
   forecast_command forecast_;
   std::string forecast_volume_;
   instance_id forecast_instance_;
@@ -363,7 +428,8 @@ private:
   simulate_command simulate_;
   history_import_command history_import_;
   std::vector<std::string> ask_words_;
-  bool reference_ = false, schema_ = false, deleted_ = false, all_ = false, direct_ = false, yes_ = false;
+  bool reference_ = false, schema_ = false, deleted_ = false, all_ = false, direct_ = false, yes_ = false, force_ = false,
+       dry_run_ = false;
   bool wrap_ = false, scale_ = false;
 };
 
@@ -464,6 +530,14 @@ std::span<const std::string_view> words_after(std::string_view verb) {
     return event_verbs;
   if (verb == "history")
     return history_verbs;
+  if (verb == "node")
+    return node_verbs;
+  if (verb == "shadow")
+    return shadow_verbs;
+  if (verb == "snapshot")
+    return snapshot_verbs;
+  if (verb == "group")
+    return group_verbs;
   return {};
 }
 

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "actors/cli/grammar/snapshot_commands.hpp"
 #include "actors/protocol/event_messages.hpp"
 #include "actors/protocol/instance_messages.hpp"
 #include "actors/protocol/learning_messages.hpp"
@@ -32,6 +33,9 @@ struct check_command {
   std::string file;
 };
 struct status_command {};
+struct reload_command {
+  reload_mode mode = reload_mode::follow;
+};
 struct actors_command {};
 struct shell_command {};
 struct top_command {
@@ -58,6 +62,7 @@ struct volume_resize_command {
 };
 struct volume_delete_command {
   volume_ref volume;
+  deletion how = deletion::if_unused;
 };
 struct volume_undelete_command {
   volume_ref volume;
@@ -83,7 +88,17 @@ struct volume_who_command {
 };
 struct volume_fence_command {
   volume_ref volume;
-  instance_id instance; // empty: all
+  instance_id instance; // empty: everybody
+  instance_id heir;     // empty: nobody
+};
+struct volume_unfence_command {
+  volume_ref volume;
+  instance_id instance; // empty: everybody
+};
+struct volume_grant_command {
+  volume_ref volume;
+  instance_id instance;
+  bool granted = true; // false: taken back
 };
 struct volume_clear_command {
   volume_ref volume;
@@ -122,6 +137,16 @@ struct instance_set_command {
   instance_change change;
 };
 
+struct node_ls_command {};
+struct shadow_ls_command {};
+struct shadow_create_command {
+  std::string volume, node;
+  bool wait = false;
+};
+struct shadow_drop_command {
+  std::string volume, node;
+};
+
 struct record_command {
   volume_ref volume;
   std::string output;
@@ -147,14 +172,20 @@ struct replay_command {
   beyond_policy beyond = beyond_policy::refuse;
   bool verify = false;
   bool reads_only = false; // requests that change data are left out
+  bool yes = false;        // over a volume with data or clients
   std::optional<std::uint64_t> limit;
   std::optional<std::chrono::microseconds> duration;
 };
 
-// What a node would have predicted, had it seen this trace.
+// What a node would have predicted, had it seen this trace; what placing data ahead on these nodes would have been
+// worth; when its snapshots would have been taken; or what a planner decides.
+enum class simulate_subject { forecasts, placement, snapshots, plan };
 struct simulate_command {
-  std::string trace;
-  std::string volume; // only these records; empty: every volume, each by itself
+  simulate_subject subject = simulate_subject::forecasts;
+  std::string trace;                    // plan: a planner's input
+  std::string topology;                 // placement: the nodes
+  std::vector<double> space{0.05, 0.1}; // placement: shares of what the reads touch
+  std::string volume;                   // only these records; empty: every volume, each by itself
   std::vector<std::chrono::microseconds> horizons{std::chrono::minutes(5), std::chrono::minutes(30),
                                                   std::chrono::hours(2)};
   std::vector<std::size_t> set_sizes{8, 32};
@@ -177,13 +208,17 @@ struct history_import_command {
 };
 
 using command =
-    std::variant<check_command, status_command, actors_command, shell_command, top_command, ask_command,
+    std::variant<check_command, status_command, reload_command, actors_command, shell_command, top_command, ask_command,
                  volume_ls_command, volume_show_command, volume_create_command, volume_resize_command,
                  volume_delete_command, volume_undelete_command, volume_purge_command, volume_rename_command,
                  volume_describe_command, volume_access_command, volume_who_command, volume_fence_command,
-                 volume_clear_command, volume_accept_loss_command, event_add_command, event_ls_command, event_rm_command, forecast_command,
-                 heat_command, instance_ls_command, instance_show_command, instance_set_command, record_command,
-                 replay_command, simulate_command, history_import_command>;
+                 volume_unfence_command, volume_grant_command, volume_clear_command, volume_accept_loss_command,
+                 event_add_command, event_ls_command, event_rm_command, forecast_command, heat_command,
+                 instance_ls_command, instance_show_command, instance_set_command, node_ls_command, shadow_ls_command,
+                 shadow_create_command, shadow_drop_command, record_command, replay_command, simulate_command,
+                 history_import_command, snapshot_create_command, snapshot_ls_command, snapshot_show_command,
+                 snapshot_rm_command, snapshot_verify_command, snapshot_restore_command, snapshot_rebuild_command,
+                 group_create_command, group_ls_command, group_status_command, group_snapshot_command, group_rm_command>;
 
 struct invocation {
   node_location location;

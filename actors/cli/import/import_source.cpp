@@ -10,7 +10,7 @@
 
 namespace gnomon::actors::cli {
 namespace {
-constexpr std::size_t names_shown_max = 8;
+constexpr std::size_t volumes_named_max = 8;
 constexpr std::int64_t span_of_one_row_us = 300'000'000; // a series of one row says nothing about its slots
 constexpr std::array<std::string_view, 4> known_columns{"reads", "writes", "read_bytes", "write_bytes"};
 constexpr std::int64_t time_us_max = 100'000'000'000'000'000; // the year 5138
@@ -45,11 +45,11 @@ result<bool> looks_like_series(const std::string& path) {
   return *first && is_series(std::string(**first));
 }
 
-std::string name_list(const std::vector<std::string>& names) {
+std::string volume_list(const std::vector<std::string>& names) {
   std::string out;
-  for (std::size_t i = 0; i < std::min(names.size(), names_shown_max); ++i)
+  for (std::size_t i = 0; i < std::min(names.size(), volumes_named_max); ++i)
     out += (i == 0 ? "" : ", ") + names[i];
-  return names.size() > names_shown_max ? fmt::format("{} and {} more", out, names.size() - names_shown_max) : out;
+  return names.size() > volumes_named_max ? fmt::format("{} and {} more", out, names.size() - volumes_named_max) : out;
 }
 
 // Which of the file's volumes is meant.
@@ -62,13 +62,13 @@ result<std::string> choose(const std::vector<std::string>& names, const history_
   };
   if (!wanted.source.empty() && !has(wanted.source))
     return fail(errc::invalid_argument,
-                fmt::format("{} holds no volume {}; its volumes: {}", wanted.file, wanted.source, name_list(names)));
+                fmt::format("{} holds no volume {}; its volumes: {}", wanted.file, wanted.source, volume_list(names)));
   if (!wanted.source.empty())
     return wanted.source;
   if (has(like) || names.size() == 1)
     return has(like) ? like : names.front();
   return fail(errc::invalid_argument, fmt::format("{} holds {} volumes ({}); choose one with --from", wanted.file,
-                                                  names.size(), name_list(names)));
+                                                  names.size(), volume_list(names)));
 }
 
 // The usual distance between two rows.
@@ -138,7 +138,13 @@ result<void> import_source::read_series_rows(const std::function<result<void>(co
   for (const auto time : chosen->time_us)
     if (time < 0 || time > time_us_max)
       return fail(errc::invalid_argument, fmt::format("{}: time {} us is out of range", path_, time));
-  const auto span = span_of(chosen->time_us);
+  auto sorted = chosen->time_us;
+  std::sort(sorted.begin(), sorted.end());
+  if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
+    return fail(errc::invalid_argument,
+                fmt::format("{}: two rows of volume {} are of time {} us: which one is right?", path_, found_.volume,
+                            *twice));
+  const auto span = span_of(std::move(sorted));
   for (std::size_t row = 0; row < chosen->time_us.size(); ++row) {
     import_item item;
     item.time_us = chosen->time_us[row], item.span_us = span;
@@ -147,8 +153,11 @@ result<void> import_source::read_series_rows(const std::function<result<void>(co
     bool known = false;
     for (std::size_t c = 0; c < columns.size(); ++c) {
       const double value = columns[c] != nullptr ? (*columns[c])[row] : NAN;
-      if (!(value >= 0) || value > count_max)
-        continue;
+      if (std::isnan(value))
+        continue; // an empty field
+      if (value < 0 || value > count_max)
+        return fail(errc::invalid_argument, fmt::format("{}: {} at {} us is {}; counts are 0 to {}", path_,
+                                                        known_columns[c], item.time_us, value, count_max));
       *to[c] = static_cast<std::uint64_t>(std::llround(value));
       known = true;
     }

@@ -22,12 +22,18 @@ const std::map<std::string_view, std::vector<std::string_view>> options{
       "--verify", "--reads-only", "--limit", "--duration"}},
     {"history import", {"--volume", "--from", "--as", "--end-at", "--again"}},
     {"simulate",
-     {"--volume", "--horizons", "--set-sizes", "--forecast-every", "--score-after", "--size", "--chunk-size"}},
+     {"--volume", "--horizons", "--set-sizes", "--forecast-every", "--score-after", "--size", "--chunk-size",
+      "--topology", "--space", "--snapshots", "--plan"}},
     {"volume ls", {"--deleted", "--all"}},
     {"volume create", {"--description", "--path", "--direct", "--read-only", "--shared"}},
     {"volume undelete", {"--as"}},
     {"volume purge", {"--yes"}},
     {"volume fence", {"--instance"}},
+    {"snapshot create", {"--note", "--wait"}},
+    {"snapshot ls", {"--group", "--volume"}},
+    {"snapshot restore", {"--to", "--wait"}},
+    {"group create", {"--every", "--prediction", "--retain", "--volumes"}},
+    {"group snapshot", {"--wait"}},
 };
 
 template <class Words>
@@ -65,6 +71,12 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
       add_matching(out.candidates, names(name_kind::instances), partial);
     else if (last == "--criticality")
       add_matching(out.candidates, std::vector<std::string_view>{"low", "normal", "high"}, partial);
+  } else if (verb == "snapshot") {
+    if ((before.size() == 2 && before[1] == "create") || last == "--volume")
+      add_matching(out.candidates, names(name_kind::volumes), partial);
+  } else if (verb == "group") {
+    if (last == "--volumes")
+      add_matching(out.candidates, names(name_kind::volumes), partial);
   } else if (verb == "history") {
     if (last == "--volume")
       add_matching(out.candidates, names(name_kind::volumes), partial);
@@ -81,7 +93,7 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
     add_matching(out.candidates, names(name_kind::volumes), partial);
   } else {
     out.is_path = ((verb == "replay" || verb == "simulate" || verb == "check") && before.size() == 1) ||
-                  last == "--output" || last == "-o";
+                  last == "--output" || last == "-o" || last == "--topology";
   }
 }
 } // namespace

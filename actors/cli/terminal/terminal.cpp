@@ -5,6 +5,7 @@
 #include <cmath>
 #include <csignal>
 #include <ctime>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -110,19 +111,81 @@ void table::row(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
-std::string table::to_string() const {
-  std::vector<std::size_t> widths;
-  for (std::size_t c = 0; c < columns_.size(); ++c) {
-    widths.push_back(display_width(columns_[c].title));
+namespace {
+
+constexpr std::size_t shrunk_width_min = 12; // of a column that loses its middle
+constexpr std::size_t gap = 2;               // between two columns
+
+std::size_t table_width(const std::vector<std::size_t>& widths) {
+  std::size_t sum = widths.empty() ? 0 : gap * (widths.size() - 1);
+  for (const auto width : widths)
+    sum += width;
+  return sum;
+}
+
+// The byte at which code point `n` begins.
+std::size_t byte_of(std::string_view utf8, std::size_t n) {
+  std::size_t at = 0;
+  for (; at < utf8.size(); ++at)
+    if ((static_cast<unsigned char>(utf8[at]) & 0xc0) != 0x80 && n-- == 0)
+      break;
+  return at;
+}
+
+std::string without_middle(const std::string& text, std::size_t width) {
+  const auto length = display_width(text);
+  if (length <= width)
+    return text;
+  const auto head = width / 2, tail = width - head - 1;
+  return text.substr(0, byte_of(text, head)) + "…" + text.substr(byte_of(text, length - tail));
+}
+
+// Words on lines of at most `width`, each indented.
+std::string wrapped(std::string_view text, std::size_t width) {
+  std::string out, line;
+  while (!text.empty()) {
+    const auto word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    if (!line.empty() && display_width(line) + 1 + display_width(word) > width - 4)
+      out += "    " + std::exchange(line, {}) + "\n";
+    line += (line.empty() ? "" : " ") + std::string(word);
+  }
+  return line.empty() ? out : out + "    " + line + "\n";
+}
+
+} // namespace
+
+std::vector<std::size_t> table::widths(std::size_t columns) const {
+  std::vector<std::size_t> out;
+  for (std::size_t c = 0; c < columns; ++c) {
+    out.push_back(display_width(columns_[c].title));
     for (const auto& cells : rows_)
-      widths[c] = std::max(widths[c], display_width(cells[c]));
+      out[c] = std::max(out[c], display_width(cells[c]));
+  }
+  return out;
+}
+
+std::string table::to_string(std::size_t width_max) const {
+  auto columns = columns_.size();
+  auto all = widths(columns);
+  const bool below = table_width(all) > width_max && columns > 1 && columns_.back().title.empty();
+  if (below)
+    all = widths(--columns);
+  while (table_width(all) > width_max) {
+    std::size_t widest = columns;
+    for (std::size_t c = 0; c < columns; ++c)
+      if (columns_[c].side == align::left && all[c] > shrunk_width_min && (widest == columns || all[c] > all[widest]))
+        widest = c;
+    if (widest == columns)
+      break; // numbers are never cut
+    --all[widest];
   }
   std::string out;
   const auto line = [&](auto&& cell) {
     std::string text;
-    for (std::size_t c = 0; c < columns_.size(); ++c) {
-      const std::string_view content = cell(c);
-      const std::string padding(widths[c] - display_width(content), ' ');
+    for (std::size_t c = 0; c < columns; ++c) {
+      const std::string content = without_middle(cell(c), all[c]);
+      const std::string padding(all[c] - display_width(content), ' ');
       text += c == 0 ? "" : "  ";
       text += columns_[c].side == align::right ? padding : "";
       text += content;
@@ -131,9 +194,12 @@ std::string table::to_string() const {
     text.erase(text.find_last_not_of(' ') + 1);
     out += text + "\n";
   };
-  line([&](std::size_t c) -> std::string_view { return columns_[c].title; });
-  for (const auto& cells : rows_)
-    line([&](std::size_t c) -> std::string_view { return cells[c]; });
+  line([&](std::size_t c) -> const std::string& { return columns_[c].title; });
+  for (const auto& cells : rows_) {
+    line([&](std::size_t c) -> const std::string& { return cells[c]; });
+    if (below)
+      out += wrapped(cells.back(), width_max);
+  }
   return out;
 }
 

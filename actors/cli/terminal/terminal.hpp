@@ -31,9 +31,13 @@ public:
   explicit table(std::vector<column> columns) : columns_(std::move(columns)) {}
   void row(std::vector<std::string> cells); // missing cells are empty
   std::size_t rows() const noexcept { return rows_.size(); }
-  std::string to_string() const; // lines without trailing spaces
+  // Lines without trailing spaces, at most `width_max` wide where the columns allow it: a last column without a title
+  // then stands below its row, and the widest texts lose their middle.
+  std::string to_string(std::size_t width_max = 80) const;
 
 private:
+  std::vector<std::size_t> widths(std::size_t columns) const;
+
   std::vector<column> columns_;
   std::vector<std::vector<std::string>> rows_;
 };

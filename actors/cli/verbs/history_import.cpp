@@ -22,6 +22,7 @@ struct import_outcome {
   import_survey found;
   std::uint64_t slots = 0, rows = 0, messages = 0, requests = 0, too_old = 0, beyond = 0;
   std::int64_t from_us = 0, to_us = 0, shift_us = 0;
+  std::uint64_t slots_before = 0; // that an interrupted import had brought in
 };
 
 template <class Ask>
@@ -45,6 +46,8 @@ import_note note_of(const history_import_command& wanted, const import_outcome& 
   note.to_us = out.found.to_us + out.shift_us;
   note.requests = out.found.requests;
   note.again = wanted.again;
+  note.now_us = out.terms.now_us;
+  note.shift_us = out.shift_us;
   return note;
 }
 
@@ -65,10 +68,17 @@ result<import_outcome> import_file(const history_import_command& wanted, client&
   auto note = note_of(wanted, out);
   if (const auto begun =
           ask_patiently([&] { return node.note_import(volume_ref{out.terms.uuid.to_string()}, note); });
-      !begun)
+      !begun) {
     return tl::unexpected(begun.error());
+  } else {
+    // The same rows as the first time, so that the node can leave out those it has.
+    out.terms.now_us = begun->now_us;
+    out.shift_us = begun->shift_us;
+    out.slots_before = begun->slots_before;
+  }
 
   import_rollup rollup(out.terms, out.shift_us);
+  std::uint64_t slots_sent = 0;
   const auto started = std::chrono::steady_clock::now();
   std::uint64_t items = 0, bytes = 0;
   const auto show = [&] {
@@ -76,9 +86,13 @@ result<import_outcome> import_file(const history_import_command& wanted, client&
     display.show(progress_line(double(items) / double(out.found.items), rollup.requests(), bytes, elapsed));
   };
   const auto send = [&]() -> result<void> {
-    for (const auto& message : rollup.take()) {
+    for (auto& message : rollup.take()) {
       if (interruption::requested())
-        return fail(errc::unavailable, "interrupted; what was sent before is in the history");
+        return fail(errc::unavailable, "interrupted; the same import goes on from here");
+      message.digest = note.digest;
+      message.first_slot = std::exchange(slots_sent, slots_sent + message.slots.size());
+      if (slots_sent <= out.slots_before)
+        continue;
       const auto receipt =
           ask_patiently([&] { return node.take_in(volume_ref{out.terms.uuid.to_string()}, message); });
       if (!receipt)
@@ -117,6 +131,9 @@ std::string text_of(const history_import_command& wanted, const import_outcome& 
     if (n > 0)
       out += fmt::format("{} {}\n", counted(n, "record"), what);
   };
+  if (o.slots_before > 0)
+    out += fmt::format("{} were in the history already, from an import that was interrupted\n",
+                       counted(o.slots_before, "slot"));
   note(o.found.skipped, "skipped: they move no data");
   note(o.too_old, "skipped: older than the node keeps");
   note(o.beyond, "beyond the end of the volume: counted as load, in no chunk");
@@ -134,6 +151,7 @@ std::string json_of(const history_import_command& wanted, const import_outcome& 
                     {"requests", o.requests},
                     {"rows", o.rows},
                     {"slots", o.slots},
+                    {"slots_before", o.slots_before},
                     {"messages", o.messages},
                     {"from_us", o.from_us},
                     {"to_us", o.to_us},

@@ -19,7 +19,19 @@ int run(const status_command&, context& c) {
   if (!status)
     return complain(c, status.error());
   c.io.out << (c.json ? json_of(*status) : status_text(*status, now_us(), c.io.out_is_terminal));
-  return exit_done;
+  return status->problems.empty() && status->state == node_state::serving ? exit_done : exit_failed;
+}
+
+int run(const reload_command& wanted, context& c) {
+  const auto node = c.node.get();
+  if (!node)
+    return complain(c, node.error());
+  const auto report = (*node)->reload(wanted.mode);
+  if (!report)
+    return complain(c, report.error());
+  c.io.out << (c.json ? json_of(*report) : reload_text(*report, wanted.mode));
+  const bool done = report->file_problems.empty() && report->refused.empty() && report->in_force >= report->generation;
+  return done ? exit_done : exit_failed;
 }
 
 int run(const actors_command&, context& c) {

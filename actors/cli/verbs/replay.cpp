@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #include "actors/cli/replay/nbd_target.hpp"
 #include "actors/cli/run.hpp"
@@ -28,6 +29,26 @@ result<std::string> target_of(const replay_command& wanted, const trace_survey& 
   if (!status)
     return tl::unexpected(status.error());
   return nbd_uri(status->nbd, name);
+}
+
+// A volume of the node that nobody would miss: without clients and without data. A URI is taken at its word.
+result<void> check_unused(const replay_command& wanted, node_access& access) {
+  if (wanted.to.empty())
+    return {};
+  const auto node = access.get();
+  if (!node)
+    return tl::unexpected(node.error());
+  const auto details = (*node)->show({wanted.to});
+  if (!details)
+    return tl::unexpected(details.error());
+  struct stat file {};
+  const bool has_data = ::stat(details->path.c_str(), &file) != 0 || !S_ISREG(file.st_mode) || file.st_blocks > 0;
+  if (details->summary.connections > 0 || has_data)
+    return fail(errc::busy, fmt::format("volume {} {}, which the trace would write over; --yes does it all the same, "
+                                        "--reads-only leaves it alone",
+                                        details->summary.name.value,
+                                        details->summary.connections > 0 ? "has clients" : "has data"));
+  return {};
 }
 
 replay_result play(const replay_command& wanted, const trace_survey& survey, nbd_link& link, replay_source& source,
@@ -84,7 +105,14 @@ replay_result read_back(const replay_command& wanted, nbd_link& link, write_mode
 
 } // namespace
 
-int run(const replay_command& wanted, context& c) {
+int run(const replay_command& asked, context& c) {
+  auto wanted = asked;
+  const bool named = !wanted.to.empty() || !wanted.uri.empty();
+  if (!named && wanted.verify)
+    return complain(c, {errc::invalid_argument, "--verify writes: say where to with --to or --uri", 0});
+  if (!named && !std::exchange(wanted.reads_only, true))
+    c.io.err << "gnomon: only reads are replayed: the volume that was recorded is not written to; --to or --uri says "
+                "where writes may go\n";
   interruption ctrl_c;
   progress_display display(c.io);
   const auto survey = survey_trace(wanted, [&](double part) {
@@ -97,6 +125,9 @@ int run(const replay_command& wanted, context& c) {
   const auto target = target_of(wanted, *survey, c.node);
   if (!target)
     return complain(c, target.error());
+  if (!wanted.reads_only && survey->write_bytes_max > 0 && !wanted.yes)
+    if (const auto free = check_unused(wanted, c.node); !free)
+      return complain(c, free.error());
   const auto link = nbd_link::connect(*target, wanted.connections, wanted.depth);
   if (!link)
     return complain(c, link.error());

@@ -3,6 +3,7 @@
 
 #include "actors/cli/run.hpp"
 #include "actors/cli/view/json_output.hpp"
+#include "config/text.hpp"
 
 namespace gnomon::actors::cli {
 namespace {
@@ -54,6 +55,25 @@ int answer(context& c, Ask ask, Print print) {
   return exit_done;
 }
 
+std::string joined(const std::vector<instance_id>& instances) {
+  std::string out;
+  for (const auto& one : instances)
+    out += (out.empty() ? "" : ", ") + one.value;
+  return out;
+}
+
+// Who is shut out; empty: nobody.
+std::string claims_of(const volume_details& d) {
+  std::string out;
+  if (d.everybody_fenced)
+    out = "fenced for everybody";
+  else if (!d.handed_to.value.empty())
+    out = "handed over to " + d.handed_to.value;
+  if (!d.fenced.empty())
+    out += (out.empty() ? "fenced: " : "; fenced: ") + joined(d.fenced);
+  return out.empty() ? out : fmt::format("{} (epoch {})", out, d.epoch);
+}
+
 std::string named(const volume_summary& v) { return fmt::format("{} ({})", v.name.value, v.uuid.to_string()); }
 
 } // namespace
@@ -66,11 +86,18 @@ int run(const volume_ls_command& wanted, context& c) {
           c.io.out << (wanted.filter == list_filter::deleted ? "no deleted volumes\n" : "no volumes\n");
           return;
         }
-        table t(
-            {{"NAME"}, {"SIZE", align::right}, {"STATE"}, {"MODE"}, {"CONNECTIONS", align::right}, {"UUID"}, {""}});
+        // Deleted volumes may have had one name; others are told apart by it.
+        const bool deleted = std::any_of(volumes.begin(), volumes.end(),
+                                         [](const auto& v) { return v.state == volume_state::deleted; });
+        table t({{"NAME"},
+                 {"SIZE", align::right},
+                 {"STATE"},
+                 {deleted ? "UUID" : "MODE", deleted ? align::right : align::left}, // a uuid is never cut
+                 {"CONNECTIONS", align::right},
+                 {""}});
         for (const auto& v : volumes)
           t.row({v.name.value, human_bytes(static_cast<double>(v.size.value)), std::string(to_string(v.state)),
-                 flags_of(v), fmt::format("{}", v.connections), v.uuid.to_string(),
+                 deleted ? v.uuid.to_string() : flags_of(v), fmt::format("{}", v.connections),
                  v.state == volume_state::deleted ? "kept until " + human_date(v.deleted_until_us) : v.problem});
         c.io.out << t.to_string();
       });
@@ -90,7 +117,7 @@ int run(const volume_show_command& wanted, context& c) {
           writers += (writers.empty() ? "" : ", ") + (writer.value.empty() ? "anonymous" : writer.value);
         line("name", v.name.value);
         line("uuid", v.uuid.to_string());
-        line("description", d.description);
+        line("description", is_printable_text(d.description) ? d.description : quote(d.description, 4096));
         line("size", fmt::format("{} ({} bytes)", human_bytes(static_cast<double>(v.size.value)), v.size.value));
         line("state", styled(to_string(v.state), style_of(v.state), c.io.out_is_terminal));
         line("problem", v.problem);
@@ -101,6 +128,8 @@ int run(const volume_show_command& wanted, context& c) {
         line("created", human_date(d.created_us));
         line("connections", fmt::format("{}", v.connections));
         line("writers", writers.empty() ? "none" : writers);
+        line("claims", claims_of(d));
+        line("given to", joined(d.granted));
         line("in flight", fmt::format("{}", d.in_flight));
         line("generation", fmt::format("{}", d.generation));
       });
@@ -130,7 +159,7 @@ int run(const volume_resize_command& wanted, context& c) {
 
 int run(const volume_delete_command& wanted, context& c) {
   return answer(
-      c, [&](client& node) { return node.erase(wanted.volume); },
+      c, [&](client& node) { return node.erase(wanted.volume, wanted.how); },
       [&](const volume_summary& v) {
         c.io.out << fmt::format("deleted {}; `volume undelete {}` brings it back until {}\n", named(v),
                                 v.uuid.to_string(), human_date(v.deleted_until_us));
@@ -180,16 +209,54 @@ int run(const volume_who_command& wanted, context& c) {
           c.io.out << "nobody is connected\n";
         else
           print_connections(c.io.out, connections);
+        const auto node = c.node.get();
+        const auto details = node ? (*node)->show(wanted.volume) : result<volume_details>(fail(errc::unavailable, ""));
+        if (!details)
+          return;
+        if (const auto claims = claims_of(*details); !claims.empty())
+          c.io.out << claims << "\n";
+        if (details->anonymous && !details->summary.shared)
+          c.io.out << "note: without an \"instances\" section all clients of a listener are one instance,\n"
+                      "and nothing keeps two of them from writing at once\n";
       });
 }
 
 int run(const volume_fence_command& wanted, context& c) {
   return answer(
-      c, [&](client& node) { return node.fence(wanted.volume, wanted.instance); },
+      c, [&](client& node) { return node.fence(wanted.volume, wanted.instance, wanted.heir); },
       [&](const std::vector<connection_info>& ended) {
         c.io.out << fmt::format("ended {}; their I/O is done\n", counted(ended.size(), "connection"));
         if (!ended.empty())
           print_connections(c.io.out, ended);
+        if (!wanted.heir.value.empty())
+          c.io.out << fmt::format("only {} may attach now, ", wanted.heir.value);
+        else
+          c.io.out << fmt::format("{} may not attach, ",
+                                  wanted.instance.value.empty() ? "nobody" : wanted.instance.value);
+        c.io.out << fmt::format("until `volume unfence {}`\n", wanted.volume.text);
+      });
+}
+
+int run(const volume_unfence_command& wanted, context& c) {
+  return answer(
+      c, [&](client& node) { return node.unfence(wanted.volume, wanted.instance); },
+      [&](const volume_details& d) {
+        const auto claims = claims_of(d);
+        c.io.out << (claims.empty() ? d.summary.name.value + ": nobody is fenced now" : claims) << "\n";
+      });
+}
+
+int run(const volume_grant_command& wanted, context& c) {
+  return answer(
+      c,
+      [&](client& node) {
+        return wanted.granted ? node.grant(wanted.volume, wanted.instance) : node.revoke(wanted.volume, wanted.instance);
+      },
+      [&](const volume_details& d) {
+        c.io.out << fmt::format("{} {} by hand to: {}\n", d.summary.name.value, "is given",
+                                d.granted.empty() ? "nobody" : joined(d.granted));
+        if (d.anonymous)
+          c.io.out << "note: without an \"instances\" section everybody may attach every volume\n";
       });
 }
 

@@ -13,8 +13,8 @@
 namespace gnomon::actors::cli {
 namespace {
 using align = table::align;
-constexpr std::size_t label_width = 9; // "1023.5GiB"
-constexpr std::size_t frame_width = label_width + 2;
+constexpr std::size_t heat_label_width = 9; // "1023.5GiB"
+constexpr std::size_t frame_width = heat_label_width + 2;
 
 // From embers to white, as the 256-colour palette has them; the first stands for the least that is not nothing.
 constexpr std::array heat_colours{53, 54, 90, 126, 162, 197, 202, 208, 214, 220, 227, 230};
@@ -46,7 +46,7 @@ public:
       // Every other label keeps the eye on the picture.
       const bool labelled = row / rows_per_line % 2 == 0;
       std::string line =
-          fmt::format("{:>{}} {}", labelled ? place_of(row) : "", label_width, framed ? (labelled ? "┤" : "│") : "|");
+          fmt::format("{:>{}} {}", labelled ? place_of(row) : "", heat_label_width, framed ? (labelled ? "┤" : "│") : "|");
       line += look_.with == ink::colour ? coloured(row) : plain(row);
       if (look_.with != ink::colour)
         line.erase(line.find_last_not_of(' ') + 1);
@@ -115,7 +115,7 @@ private:
       if (column + time.size() <= v_.columns || column == 0)
         times += std::string(column - std::min(column, times.size()), ' ') + time;
     }
-    return fmt::format("{:>{}} {}{}\n{:>{}}{}\n", "", label_width, framed ? "└" : "+", line, "", frame_width, times);
+    return fmt::format("{:>{}} {}{}\n{:>{}}{}\n", "", heat_label_width, framed ? "└" : "+", line, "", frame_width, times);
   }
   std::string legend() const {
     std::string ramp;

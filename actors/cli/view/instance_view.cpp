@@ -21,7 +21,7 @@ std::string ago(std::int64_t when_us, std::int64_t now_us) {
 }
 std::string or_dash(std::string text) { return text.empty() ? "-" : text; }
 std::string bytes(double count) { return count <= 0 ? "-" : human_bytes(std::floor(count)); }
-std::string percent(double share) { return fmt::format("{:.0f}%", 100 * share); }
+std::string share_text(double share) { return fmt::format("{:.0f}%", 100 * share); }
 std::string source_of(const instance_summary& i) {
   return i.in_config ? (i.set_by_hand ? "config, set" : "config") : i.set_by_hand ? "set" : "seen";
 }
@@ -59,9 +59,9 @@ std::string volumes_of(const instance_details& d) {
   for (const auto& v : d.volumes) {
     std::string busiest;
     for (std::size_t i = 0; i < std::min<std::size_t>(v.chunks.size(), 4); ++i)
-      busiest += fmt::format("{}{} ({})", i == 0 ? "" : " ", v.chunks[i].chunk.value, percent(v.chunks[i].share));
-    t.row({printable(v.name.value, 128), human_count(v.requests), bytes(v.bytes), percent(v.write_share),
-           percent(v.share), fmt::format("{}", v.chunk_count), busiest});
+      busiest += fmt::format("{}{} ({})", i == 0 ? "" : " ", v.chunks[i].chunk.value, share_text(v.chunks[i].share));
+    t.row({printable(v.name.value, 128), human_count(v.requests), bytes(v.bytes), share_text(v.write_share),
+           share_text(v.share), fmt::format("{}", v.chunk_count), busiest});
   }
   return "\n" + t.to_string();
 }
@@ -86,7 +86,7 @@ std::string hot_sets_of(const instance_details& d) {
         chunks += fmt::format(" +{}", set.chunks.size() - 6);
       t.row({human_span(std::chrono::seconds(set.horizon_us / 1'000'000)), printable(v.name.value, 128),
              chunks.empty() ? "none" : chunks, bytes(expected), printable(set.method, 20),
-             set.windows_scored > 0 ? percent(set.recall) : "not known yet"});
+             set.windows_scored > 0 ? share_text(set.recall) : "not known yet"});
     }
   return t.rows() == 0 ? std::string() : "\n" + t.to_string();
 }

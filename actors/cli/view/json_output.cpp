@@ -3,6 +3,7 @@
 #include "actors/cli/view/instance_view.hpp"
 #include "config/event_json.hpp"
 #include "config/json.hpp"
+#include "config/settings/inert.hpp"
 
 namespace gnomon::actors::cli {
 namespace {
@@ -12,6 +13,12 @@ json value_of(const volume_summary& v) {
           {"state", to_string(v.state)}, {"cache", cache_word(v.cache)}, {"read_only", v.read_only},
           {"shared", v.shared},          {"connections", v.connections}, {"deleted_until_us", v.deleted_until_us},
           {"problem", v.problem}};
+}
+json ids_of(const std::vector<instance_id>& instances) {
+  auto out = json::array();
+  for (const auto& one : instances)
+    out.push_back(one.value);
+  return out;
 }
 json value_of(const connection_info& c) {
   return {{"id", c.id},
@@ -189,7 +196,24 @@ std::string json_of(const node_status& s) {
                 {"volumes", s.volumes},
                 {"connections", s.connections},
                 {"actors", s.actors},
-                {"rings", rings}});
+                {"rings", rings},
+                {"settings",
+                 {{"wanted", s.generation_wanted},
+                  {"in_force", s.generation_in_force},
+                  {"waiting_for_restart", s.waiting},
+                  {"warnings", s.warnings}}}});
+}
+std::string json_of(const reload_report& r) {
+  return print({{"generation", r.generation},
+                {"in_force", r.in_force},
+                {"changed", r.followed},
+                {"waiting", r.waiting},
+                {"refused", r.refused},
+                {"warnings", r.warnings},
+                {"file_problems", r.file_problems}});
+}
+std::string json_of_error(const error& why) {
+  return print({{"error", {{"code", to_string(why.code)}, {"message", why.message}, {"errno", why.os_errno}}}});
 }
 std::string json_of(const std::vector<actor_info>& actors) { return print(list_of(actors)); }
 std::string json_of(const telemetry_snapshot& t) {
@@ -219,7 +243,13 @@ std::string json_of(const volume_details& d) {
               {"created_us", d.created_us},
               {"generation", d.generation},
               {"in_flight", d.in_flight},
-              {"writers", writers}});
+              {"writers", writers},
+              {"epoch", d.epoch},
+              {"everybody_fenced", d.everybody_fenced},
+              {"fenced", ids_of(d.fenced)},
+              {"handed_to", d.handed_to.value},
+              {"granted", ids_of(d.granted)},
+              {"anonymous", d.anonymous}});
   return print(out);
 }
 std::string json_of(const std::vector<connection_info>& connections) { return print(list_of(connections)); }
@@ -310,7 +340,8 @@ std::string json_of(const parsed_settings& checked) {
   for (const auto& p : checked.problems)
     problems.push_back(
         {{"pointer", p.pointer}, {"expected", p.expected}, {"found", p.found}, {"suggestion", p.suggestion}});
-  return print({{"ok", checked.ok()}, {"problems", problems}, {"problems_unlisted", checked.problems_unlisted}});
+  return print({{"ok", checked.ok()}, {"problems", problems}, {"problems_unlisted", checked.problems_unlisted},
+                {"warnings", checked.ok() ? settings_warnings(checked.value) : std::vector<std::string>{}}});
 }
 std::string json_of_answer(std::string_view actor, std::string_view answer) {
   return print({{"actor", actor}, {"answer", answer}});

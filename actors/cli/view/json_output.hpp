@@ -15,6 +15,9 @@
 namespace gnomon::actors::cli {
 
 std::string json_of(const node_status& status);
+std::string json_of(const reload_report& report);
+// {"error": {"code": …, "message": …}}
+std::string json_of_error(const error& why);
 std::string json_of(const std::vector<actor_info>& actors);
 std::string json_of(const telemetry_snapshot& snapshot);
 std::string json_of(const volume_summary& volume);

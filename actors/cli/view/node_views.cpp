@@ -44,9 +44,40 @@ std::string status_text(const node_status& s, std::int64_t now_us, bool colour) 
   line("connections", fmt::format("{}", s.connections));
   line("rings", fmt::format("{}", s.rings.size()));
   line("actors", fmt::format("{}", s.actors));
+  line("settings", s.generation_in_force == s.generation_wanted
+                       ? fmt::format("generation {}", s.generation_in_force)
+                       : fmt::format("generation {}; {} is not in force yet", s.generation_in_force, s.generation_wanted));
+  for (const auto& change : s.waiting)
+    line("waiting", printable(change, 300));
+  for (const auto& warning : s.warnings)
+    line("note", printable(warning, 300));
   line("health", s.problems.empty() ? styled("no problems", style::green, colour) : "");
   for (const auto& problem : s.problems)
     line("problem", styled(printable(problem, 300), style::red, colour));
+  return out;
+}
+
+std::string reload_text(const reload_report& r, reload_mode mode) {
+  const bool dry = mode == reload_mode::dry_run;
+  std::string out;
+  if (!r.file_problems.empty())
+    return fmt::format("the file is refused, nothing {}:\n{}\n", dry ? "would change" : "has changed", r.file_problems);
+  const auto list = [&out](std::string_view what, const std::vector<std::string>& lines) {
+    for (const auto& text : lines)
+      out += fmt::format("{:<9}{}\n", what, printable(text, 300));
+  };
+  list(dry ? "would" : "changed", r.followed);
+  list("waiting", r.waiting);
+  list("refused", r.refused);
+  list("note", r.warnings);
+  if (r.followed.empty() && r.waiting.empty())
+    out += "nothing differs from the settings in force\n";
+  if (dry)
+    return out;
+  out += r.in_force >= r.generation
+             ? fmt::format("settings of generation {} are in force\n", r.in_force)
+             : fmt::format("settings of generation {} are not in force yet, those of {} are; it is tried on\n",
+                           r.generation, r.in_force);
   return out;
 }
 

@@ -120,6 +120,22 @@ list_filter sample() {
   return list_filter::all;
 }
 template <>
+reload_mode sample() {
+  return reload_mode::follow;
+}
+template <>
+reload_report sample() {
+  return {3, 2, {"a"}, {"b"}, {"c"}, {"d"}, odd_text()};
+}
+template <>
+reload_completion sample() {
+  return {1, error_info(error{errc::busy, "z", 0}), sample<reload_report>()};
+}
+template <>
+deletion sample() {
+  return deletion::forced;
+}
+template <>
 volume_access sample() {
   return volume_access::read_only;
 }
@@ -138,7 +154,8 @@ volume_summary sample() {
 }
 template <>
 volume_details sample() {
-  return {sample<volume_summary>(), "a database", "/dev/x", true, 17, 18, 19, {instance_id{"a"}, instance_id{"b"}}};
+  return {sample<volume_summary>(), "a database", "/dev/x", true, 17, 18, 19, {instance_id{"a"}, instance_id{"b"}},
+          20, true, {instance_id{"c"}}, instance_id{"d"}, {instance_id{"e"}}, true};
 }
 template <>
 actors::volume_request sample() {
@@ -198,7 +215,11 @@ node_status sample() {
           2,
           3,
           {{0, 1, 2, 3, 0.25, 4.0}},
-          {"a problem"}};
+          {"a problem"},
+          5,
+          4,
+          {"/io/rings"},
+          {"/stage"}};
 }
 template <>
 std::vector<actor_info> sample() {
@@ -341,7 +362,7 @@ import_terms sample() {
 }
 template <>
 import_note sample() {
-  return {"0123abcd", odd_text(), -1, 2, 3, true, true};
+  return {"0123abcd", odd_text(), -1, 2, 3, true, true, 4, -5};
 }
 template <>
 history_rows sample() {
@@ -349,11 +370,86 @@ history_rows sample() {
   slot.start_us = 1'700'000'000'000'000, slot.seconds = 60;
   slot.rows = {{chunk_index{9}, 1, 2, 3, 4, 5}, {}};
   slot.elsewhere = {chunk_index{1}, ~0ull, 2, 3, 4, 5};
-  return {{slot, {}}};
+  return {"0123abcd", 7, {slot, {}}};
 }
 template <>
 import_receipt sample() {
-  return {12, ~0ull};
+  return {12, ~0ull, 3, 4, -5};
+}
+
+template <>
+snapshot_ref sample() {
+  return {"0123abcd"};
+}
+template <>
+snapshot_request sample() {
+  return {{"db"}, odd_text()};
+}
+template <>
+snapshot_info sample() {
+  return {"id",       "parent", some_uuid(), volume_name{"db"}, byte_count{1ull << 40}, 3,  snapshot_state::failed,
+          odd_text(), "note",   500,         6,                 7,                      8,  9,
+          10,         11,       "nightly",   "cut",             true};
+}
+template <>
+std::vector<snapshot_info> sample() {
+  return {sample<snapshot_info>(), {}};
+}
+template <>
+snapshot_query sample() {
+  return {"db", "nightly"};
+}
+template <>
+snapshot_check sample() {
+  return {1, 2, 3, 4, {odd_text(), ""}};
+}
+template <>
+restore_request sample() {
+  return {{"0123abcd"}, volume_name{"copy"}};
+}
+template <>
+restore_info sample() {
+  return {some_uuid(), volume_name{"copy"}, "id", true, 5, 6, odd_text()};
+}
+template <>
+std::vector<restore_info> sample() {
+  return {sample<restore_info>(), {}};
+}
+template <>
+rebuild_report sample() {
+  return {1, 2, 3, {odd_text()}};
+}
+template <>
+group_ref sample() {
+  return {group_name{"nightly"}};
+}
+template <>
+group_request sample() {
+  return {group_name{"nightly"}, {{"a"}, {"b"}}, true, 60, 7};
+}
+template <>
+group_info sample() {
+  return {group_name{"nightly"},
+          true,
+          60,
+          7,
+          {{some_uuid(), volume_name{"a"}, member_phase::capturing, "id", 8, 9, odd_text()}, {}},
+          "cut",
+          10,
+          11,
+          12,
+          odd_text(),
+          13,
+          14,
+          15};
+}
+template <>
+std::vector<group_info> sample() {
+  return {sample<group_info>(), {}};
+}
+template <>
+snapshot_completion sample() {
+  return {1ull << 40};
 }
 
 using block = caf::id_block::gnomon;
@@ -403,6 +499,8 @@ BOOST_FIXTURE_TEST_CASE(every_interface_is_made_of_registered_types, fixture) {
   check_interface<forecaster_actor>(*this, "forecaster");
   check_interface<calendar_actor>(*this, "calendar");
   check_interface<importer_actor>(*this, "importer");
+  check_interface<snapshots_actor>(*this, "snapshots");
+  check_interface<group_actor>(*this, "group");
   check_interface<control_actor>(*this, "control");
 }
 

@@ -71,4 +71,13 @@ BOOST_AUTO_TEST_CASE(a_given_up_child_that_is_forgiven_starts_over) {
   BOOST_TEST(wait->count() == 100);
 }
 
+BOOST_AUTO_TEST_CASE(what_nobody_can_do_without_is_never_given_up) {
+  restart_tracker tracker(retried_for_ever());
+  for (int i = 0; i < 50; ++i)
+    BOOST_REQUIRE(tracker.on_death(at(i * 1000ms), middle).has_value());
+  BOOST_TEST((*tracker.on_death(at(50s), middle) == tracker.policy().backoff_max));
+  BOOST_TEST(tracker.failing(at(51s)));   // somebody should look
+  BOOST_TEST(!tracker.failing(at(200s))); // it lives
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -220,4 +220,48 @@ BOOST_FIXTURE_TEST_CASE(names_are_unique, fixture) {
   BOOST_TEST((tree.add({root_name, "", spawn_idle, {}}).error().code == errc::already_exists));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_given_up_child_of_a_supervisor_that_died_gets_its_chance_too, fixture) {
+  std::atomic<bool> broken{true};
+  auto policy = quick();
+  policy.revive_after = std::chrono::seconds{1};
+  add(
+      "volume/bad", volumes_name,
+      [&](auto& system) {
+        return broken
+                   ? spawn_function(system, [](caf::event_based_actor* self) { self->quit(caf::sec::runtime_error); })
+                   : spawn_idle(system);
+      },
+      policy);
+  (void)guard.check();
+  BOOST_REQUIRE(eventually([&] { return is("volume/bad", actor_state::given_up); }));
+  BOOST_TEST(!tree.problems().empty());
+  BOOST_TEST(tree.absence("volume/bad").message.find("given up") != std::string::npos);
+  broken = false;
+  const auto supervisor = id(volumes_name);
+  kill(volumes_name); // the message that would have revived the child dies with it
+  BOOST_REQUIRE(eventually([&] { return id(volumes_name) != 0 && id(volumes_name) != supervisor; }));
+  BOOST_TEST(eventually([&] { return is("volume/bad", actor_state::running); }));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_nobody_can_do_without_is_tried_on_and_shown, fixture) {
+  std::atomic<bool> broken{true};
+  auto policy = quick();
+  policy.for_ever = true;
+  add(
+      "bad", root_name,
+      [&](auto& system) {
+        return broken
+                   ? spawn_function(system, [](caf::event_based_actor* self) { self->quit(caf::sec::runtime_error); })
+                   : spawn_idle(system);
+      },
+      policy);
+  (void)guard.check();
+  BOOST_REQUIRE(eventually([&] { return info("bad").restarts > 12; }));
+  BOOST_TEST(!is("bad", actor_state::given_up));
+  BOOST_REQUIRE(tree.problems().size() == 1u);
+  BOOST_TEST(tree.problems()[0].find("ends again and again") != std::string::npos);
+  broken = false;
+  BOOST_TEST(eventually([&] { return is("bad", actor_state::running); }));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -27,6 +27,7 @@ struct fixture : store_and_engine {
   fixture() {
     node.engine = engine.get();
     node.catalogue = catalogue.get();
+    node.access = access.get();
     node.state = node_state::serving;
     auto* tree = &node.tree;
     auto* context = &node;
@@ -173,7 +174,7 @@ BOOST_FIXTURE_TEST_CASE(a_wrong_name_is_answered_with_the_nearest_one, fixture) 
   BOOST_TEST(far.error().message == "there is no volume \"zzz\"");
   const auto live = change(atom::purge_v, volume_ref{"orders"});
   BOOST_TEST(live.error().message == "there is no deleted volume \"orders\": orders is not deleted");
-  BOOST_REQUIRE(change(atom::erase_v, volume_ref{"orders"}).has_value());
+  BOOST_REQUIRE(change(atom::erase_v, volume_ref{"orders"}, deletion::if_unused).has_value());
   const auto gone = change(atom::undelete_v, volume_ref{"order"}, volume_name{});
   BOOST_TEST(gone.error().message == "there is no deleted volume \"order\"; did you mean orders?");
 }
@@ -181,7 +182,7 @@ BOOST_FIXTURE_TEST_CASE(a_wrong_name_is_answered_with_the_nearest_one, fixture) 
 BOOST_FIXTURE_TEST_CASE(a_deleted_volume_can_be_brought_back_by_uuid_and_under_a_new_name, fixture) {
   const auto made = create("db");
   BOOST_REQUIRE(made.has_value());
-  const auto gone = change(atom::erase_v, volume_ref{"db"});
+  const auto gone = change(atom::erase_v, volume_ref{"db"}, deletion::if_unused);
   BOOST_REQUIRE(gone.has_value());
   BOOST_TEST((gone->state == volume_state::deleted));
   BOOST_TEST(gone->deleted_until_us > 0);
@@ -197,7 +198,7 @@ BOOST_FIXTURE_TEST_CASE(a_deleted_volume_can_be_brought_back_by_uuid_and_under_a
 
 BOOST_FIXTURE_TEST_CASE(a_purged_volume_is_gone_for_good, fixture) {
   const auto made = create("db");
-  BOOST_REQUIRE(change(atom::erase_v, volume_ref{"db"}).has_value());
+  BOOST_REQUIRE(change(atom::erase_v, volume_ref{"db"}, deletion::if_unused).has_value());
   BOOST_REQUIRE(change(atom::purge_v, volume_ref{"db"}).has_value());
   BOOST_TEST((change(atom::undelete_v, volume_ref{"db"}, volume_name{}).error().code == errc::not_found));
   BOOST_TEST(!std::filesystem::exists(directory.path + "/volumes/" + made->uuid.to_string()));
@@ -214,17 +215,99 @@ BOOST_FIXTURE_TEST_CASE(a_renamed_volume_keeps_its_actor, fixture) {
   BOOST_TEST(!node.tree.contains("volume/db"));
 }
 
-BOOST_FIXTURE_TEST_CASE(fencing_ends_one_instance_or_all, fixture) {
+using connections = std::vector<connection_info>;
+
+BOOST_FIXTURE_TEST_CASE(fencing_ends_one_instance_or_all_and_keeps_them_out, fixture) {
   const auto made = create("db");
   for (const char* instance : {"a", "b", "c"})
     engine->connect(made->uuid, instance, "peer");
-  using connections = std::vector<connection_info>;
-  const auto one = ask<connections>(system, registry(), atom::fence_v, volume_ref{"db"}, instance_id{"b"});
+  const auto fence = [&](const char* who, const char* heir = "") {
+    return ask<connections>(system, registry(), atom::fence_v, volume_ref{"db"}, instance_id{who}, instance_id{heir});
+  };
+  const auto one = fence("b");
   BOOST_REQUIRE(one.has_value());
   BOOST_TEST(one->size() == 1u);
   BOOST_TEST(ask<connections>(system, registry(), atom::who_v, volume_ref{"db"})->size() == 2u);
-  BOOST_TEST(ask<connections>(system, registry(), atom::fence_v, volume_ref{"db"}, instance_id{})->size() == 2u);
+  BOOST_TEST(!engine->status(made->uuid)->spec.fences.admits(instance_id{"b"}));
+  BOOST_TEST(engine->status(made->uuid)->spec.fences.admits(instance_id{"d"}));
+  BOOST_TEST(fence("")->size() == 2u);
   BOOST_TEST(ask<connections>(system, registry(), atom::who_v, volume_ref{"db"})->empty());
+  BOOST_TEST(!engine->status(made->uuid)->spec.fences.admits(instance_id{"d"}));
+  BOOST_REQUIRE(fence("", "d").has_value()); // handed over
+  BOOST_TEST(engine->status(made->uuid)->spec.fences.admits(instance_id{"d"}));
+  BOOST_TEST(!engine->status(made->uuid)->spec.fences.admits(instance_id{"a"}));
+  const auto shown = ask<volume_details>(system, registry(), atom::show_v, volume_ref{"db"});
+  BOOST_TEST(shown->handed_to.value == "d");
+  BOOST_TEST(shown->epoch == 3u);
+  const auto freed = ask<volume_details>(system, registry(), atom::unfence_v, volume_ref{"db"}, instance_id{});
+  BOOST_REQUIRE(freed.has_value());
+  BOOST_TEST(freed->epoch == 4u);
+  BOOST_TEST(engine->status(made->uuid)->spec.fences.admits(instance_id{"b"}));
+  const auto again = ask<volume_details>(system, registry(), atom::unfence_v, volume_ref{"db"}, instance_id{"b"});
+  BOOST_TEST((again.error().code == errc::not_found));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_fence_outlives_the_registry_and_a_reopening, fixture) {
+  const auto made = create("db");
+  BOOST_REQUIRE(
+      ask<connections>(system, registry(), atom::fence_v, volume_ref{"db"}, instance_id{"old"}, instance_id{}).has_value());
+  BOOST_REQUIRE(change(atom::erase_v, volume_ref{"db"}, deletion::if_unused).has_value());
+  BOOST_REQUIRE(change(atom::undelete_v, volume_ref{"db"}, volume_name{}).has_value());
+  BOOST_TEST(!engine->status(made->uuid)->spec.fences.admits(instance_id{"old"})); // it was opened so
+}
+
+BOOST_FIXTURE_TEST_CASE(an_attached_volume_is_deleted_by_force_only, fixture) {
+  const auto made = create("db");
+  engine->connect(made->uuid, "web-1", "unix:pid=7");
+  const auto refused = change(atom::erase_v, volume_ref{"db"}, deletion::if_unused);
+  BOOST_TEST((refused.error().code == errc::busy));
+  BOOST_TEST(refused.error().message.find("web-1") != std::string::npos);
+  BOOST_TEST(change(atom::erase_v, volume_ref{"db"}, deletion::forced).has_value());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_grant_by_hand_follows_the_volume_and_can_be_taken_back, fixture) {
+  BOOST_REQUIRE(create("hand").has_value());
+  settings wanted;
+  wanted.instances_section = true;
+  node.set_settings(wanted);
+  const auto may_open = [&](const char* volume) {
+    const auto policy = engine->access();
+    for (const auto& grant : policy.grants)
+      if (grant.instance.value == "web")
+        return std::count(grant.volumes.begin(), grant.volumes.end(), volume_name{volume}) == 1;
+    return false;
+  };
+  BOOST_REQUIRE(ask<volume_details>(system, registry(), atom::grant_v, volume_ref{"hand"}, instance_id{"web"}).has_value());
+  BOOST_TEST(engine->access().restricted);
+  BOOST_TEST(may_open("hand"));
+  BOOST_REQUIRE(change(atom::rename_v, volume_ref{"hand"}, volume_name{"other"}).has_value());
+  BOOST_TEST(may_open("other"));
+  BOOST_TEST(!may_open("hand"));
+  BOOST_REQUIRE(ask<volume_details>(system, registry(), atom::revoke_v, volume_ref{"other"}, instance_id{"web"}).has_value());
+  BOOST_TEST(!may_open("other"));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_close_that_fails_is_shown_and_tried_again, fixture) {
+  const auto made = create("db");
+  engine->fail_closing({errc::timed_out, "requests do not end", 0});
+  BOOST_TEST(!change(atom::erase_v, volume_ref{"db"}, deletion::if_unused).has_value());
+  BOOST_REQUIRE(!change(atom::undelete_v, volume_ref{"db"}, volume_name{}).has_value());
+  const auto shown = ask<volume_details>(system, registry(), atom::show_v, volume_ref{"db"});
+  BOOST_TEST((shown->summary.state == volume_state::closing));
+  BOOST_TEST(!shown->summary.problem.empty());
+  engine->close_works_again();
+  BOOST_REQUIRE(ask<std::string>(system, registry(), atom::ask_v, std::string("reconcile")).has_value());
+  BOOST_TEST(eventually([&] {
+    const auto status = engine->status(made->uuid);
+    return status && !status->closing;
+  }));
+}
+
+BOOST_FIXTURE_TEST_CASE(descriptions_with_control_characters_are_refused, fixture) {
+  BOOST_REQUIRE(create("db").has_value());
+  for (const char* text : {"\x1b[31mred", "two\nlines", "c1 \xc2\x9b", "\xff", "turn \xe2\x80\xae"})
+    BOOST_TEST((change(atom::describe_v, volume_ref{"db"}, std::string(text)).error().code == errc::invalid_argument));
+  BOOST_TEST(change(atom::describe_v, volume_ref{"db"}, std::string("orders \xe4\xb8\xad")).has_value());
 }
 
 BOOST_FIXTURE_TEST_CASE(a_failed_fsync_is_remembered_until_it_is_cleared, fixture) {
@@ -255,13 +338,13 @@ BOOST_FIXTURE_TEST_CASE(one_change_per_volume_at_a_time, fixture) {
     const auto report = ask<actor_report>(system, registry(), atom::report_v);
     return report && report->activity == "1 changes";
   }));
-  const auto second = change(atom::erase_v, volume_ref{"db"});
+  const auto second = change(atom::erase_v, volume_ref{"db"}, deletion::if_unused);
   BOOST_TEST((second.error().code == errc::busy));
   BOOST_TEST(second.error().retryable());
   engine->release();
   first.join();
   BOOST_TEST(resized);
-  BOOST_TEST(change(atom::erase_v, volume_ref{"db"}).has_value());
+  BOOST_TEST(change(atom::erase_v, volume_ref{"db"}, deletion::if_unused).has_value());
 }
 
 BOOST_FIXTURE_TEST_CASE(a_config_is_applied_and_a_bad_volume_does_not_keep_the_others_out, fixture) {
@@ -288,13 +371,13 @@ BOOST_FIXTURE_TEST_CASE(a_volume_that_went_from_the_config_is_closed_and_kept, f
   BOOST_REQUIRE(apply({{"a", MiB}, {"b", MiB}}).has_value());
   BOOST_REQUIRE(create("by-hand").has_value());
   const auto b = catalogue->find(volume_name{"b"})->uuid;
-  BOOST_TEST((change(atom::erase_v, volume_ref{"b"}).error().code == errc::invalid_argument)); // the config owns it
+  BOOST_TEST((change(atom::erase_v, volume_ref{"b"}, deletion::if_unused).error().code == errc::invalid_argument)); // the config owns it
   BOOST_REQUIRE(apply({{"a", MiB}}).has_value());
   BOOST_TEST(!engine->status(b).has_value());
   BOOST_TEST(catalogue->find(b).has_value());
   BOOST_TEST(engine->volumes().size() == 2u);
   BOOST_TEST(!node.tree.contains("volume/b"));
-  BOOST_TEST(change(atom::erase_v, volume_ref{"b"}).has_value()); // now it may go
+  BOOST_TEST(change(atom::erase_v, volume_ref{"b"}, deletion::if_unused).has_value()); // now it may go
   BOOST_REQUIRE(apply({{"a", MiB}, {"b", MiB}}).has_value());
   BOOST_TEST((catalogue->find(volume_name{"b"})->uuid != b)); // names may be reused, uuids never
 }
@@ -338,7 +421,7 @@ BOOST_FIXTURE_TEST_CASE(a_registry_killed_in_the_middle_answers_and_its_successo
 }
 
 BOOST_FIXTURE_TEST_CASE(names_that_do_not_exist_are_not_found, fixture) {
-  BOOST_TEST((change(atom::erase_v, volume_ref{"nobody"}).error().code == errc::not_found));
+  BOOST_TEST((change(atom::erase_v, volume_ref{"nobody"}, deletion::if_unused).error().code == errc::not_found));
   BOOST_TEST((change(atom::clear_v, volume_ref{""}).error().code == errc::invalid_argument));
   BOOST_TEST((change(atom::rename_v, volume_ref{std::string(500, 'x')}, volume_name{"y"}).error().code ==
               errc::invalid_argument));

@@ -171,11 +171,38 @@ BOOST_AUTO_TEST_CASE(without_instances_nothing_is_restricted) {
   instance.volumes = {volume_name{"db"}};
   instance.snapshots = true;
   wanted.instances.push_back(instance);
+  wanted.instances_section = true;
   const auto policy = access_of(wanted);
   BOOST_TEST(policy.restricted);
   BOOST_REQUIRE(policy.grants.size() == 1u);
   BOOST_TEST((policy.grants[0].instance == instance_id{"web"}));
   BOOST_TEST(policy.grants[0].snapshots);
+}
+
+BOOST_AUTO_TEST_CASE(an_empty_instances_section_lets_nobody_in) {
+  settings wanted;
+  wanted.instances_section = true;
+  BOOST_TEST(access_of(wanted).restricted);
+  BOOST_TEST(access_of(wanted).grants.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_close_that_failed_is_closed_again_whatever_is_wanted) {
+  const auto r = record("db", GiB);
+  auto stuck = status(r);
+  stuck.closing = true;
+  BOOST_TEST((next_step(r, stuck) == volume_step::close));
+  BOOST_TEST((next_step(std::nullopt, stuck) == volume_step::close));
+}
+
+BOOST_AUTO_TEST_CASE(fences_are_carried_to_an_open_volume) {
+  const auto r = record("db", GiB);
+  io::fence_set fences;
+  fences.epoch = 1;
+  fences.fenced = {instance_id{"old"}};
+  BOOST_TEST((next_step(r, status(r), fences) == volume_step::set_fences));
+  auto after = status(r);
+  after.spec.fences = fences;
+  BOOST_TEST((next_step(r, after, fences) == volume_step::none));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

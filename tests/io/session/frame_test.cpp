@@ -27,6 +27,8 @@ frame any_frame(gnomon::io::test::random_source& random) {
   }
   if (f.type == frame_type::challenge || f.type == frame_type::response)
     f.proven.fill(static_cast<std::byte>(random.below(256)));
+  if (f.type == frame_type::volume)
+    f.text = "db";
   if (f.type == frame_type::refused || f.type == frame_type::shadow_dropped)
     f.text = std::string(random.below(frame_text_bytes_max + 1), 'x');
   if (f.type == frame_type::directory && random.one_in(2)) {

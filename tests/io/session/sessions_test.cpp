@@ -20,7 +20,7 @@ struct pair_of_nodes {
   home_side::conversation talk;
 
   pair_of_nodes(std::string home_secret, std::string gateway_secret, std::string expected = "alpha")
-      : home({node_name{"alpha"}, start_id{5}, std::chrono::seconds{5}, prover(std::move(home_secret)), {}}),
+      : home({node_name{"alpha"}, start_id{5}, std::chrono::seconds{5}, prover(std::move(home_secret)), {}, {}}),
         gateway({node_name{"beta"}, start_id{9}, node_name{std::move(expected)}, std::chrono::seconds{1},
                  std::chrono::seconds{10}, prover(std::move(gateway_secret))}) {}
 

@@ -1,0 +1,237 @@
+#include "actors/cli/view/snapshot_view.hpp"
+
+#include <fmt/format.h>
+
+#include "actors/cli/terminal/terminal.hpp"
+#include "config/clock.hpp"
+#include "config/json.hpp"
+#include "config/text.hpp"
+#include "config/times.hpp"
+#include "config/units.hpp"
+
+namespace gnomon::actors::cli {
+namespace {
+using align = table::align;
+
+constexpr std::size_t id_shown = 8; // enough to name a snapshot by, most of the time
+
+std::string time_text(std::int64_t us) {
+  return us == 0 ? "-" : format_time(wall_time(std::chrono::microseconds(us)));
+}
+std::string megabytes(std::uint64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
+std::string permille_text(std::uint32_t permille) { return fmt::format("{}.{} %", permille / 10, permille % 10); }
+std::string state_text(const snapshot_info& s) {
+  return s.state == snapshot_state::capturing ? "capturing " + permille_text(s.done_permille) : std::string(to_string(s.state));
+}
+std::string kind_text(const snapshot_info& s) {
+  return s.state != snapshot_state::complete ? "-" : s.parent.empty() ? "baseline" : "differential";
+}
+std::string duration_text(std::int64_t us) { return human_time_us(static_cast<double>(us)); }
+
+json snapshot_value(const snapshot_info& s) {
+  return {{"id", s.id},
+          {"parent", s.parent},
+          {"volume", s.name.value},
+          {"volume_uuid", s.volume.to_string()},
+          {"size_bytes", s.size.value},
+          {"cut_us", s.cut_us},
+          {"state", to_string(s.state)},
+          {"failure", s.failure},
+          {"note", s.note},
+          {"done_permille", s.done_permille},
+          {"file_bytes", s.file_bytes},
+          {"unique_bytes", s.unique_bytes},
+          {"all_bytes", s.all_bytes},
+          {"layers", s.layers},
+          {"data_granules", s.data_granules},
+          {"zero_granules", s.zero_granules},
+          {"group", s.group},
+          {"group_cut", s.group_cut},
+          {"group_complete", s.group_complete}};
+}
+
+json group_value(const group_info& g) {
+  json members = json::array();
+  for (const auto& m : g.members)
+    members.push_back({{"volume", m.name.value},
+                       {"volume_uuid", m.volume.to_string()},
+                       {"phase", to_string(m.phase)},
+                       {"snapshot", m.snapshot},
+                       {"done_permille", m.done_permille},
+                       {"held_us", m.held_us},
+                       {"failure", m.failure}});
+  return {{"name", g.name.value},
+          {"prediction", g.prediction},
+          {"every_s", g.every_s},
+          {"retain", g.retain},
+          {"members", members},
+          {"cut", g.cut},
+          {"cut_us", g.cut_us},
+          {"span_us", g.span_us},
+          {"hold_deadline_ms", g.deadline_ms},
+          {"failure", g.failure},
+          {"complete", g.complete},
+          {"newest_complete_us", g.newest_complete_us},
+          {"next_us", g.next_us}};
+}
+
+std::string printed(const json& value) { return dump_json(value, json_style::pretty) + "\n"; }
+
+json list_value(const std::vector<std::string>& all) {
+  json out = json::array();
+  for (const auto& one : all)
+    out.push_back(one);
+  return out;
+}
+
+} // namespace
+
+std::string to_text(const snapshot_info& s) {
+  std::string out;
+  const auto line = [&](std::string_view what, const std::string& value) {
+    if (!value.empty())
+      out += fmt::format("{:<13}{}\n", what, value);
+  };
+  line("snapshot", s.id);
+  line("volume", fmt::format("{} ({})", s.name.value, s.volume.to_string()));
+  line("state", state_text(s));
+  line("failure", printable(s.failure, 300));
+  line("point in time", time_text(s.cut_us));
+  line("size", format_size(s.size));
+  if (s.state == snapshot_state::complete) {
+    line("layer", fmt::format("{}, {}: {} with data, {} zero", kind_text(s), megabytes(s.file_bytes),
+                              counted(s.data_granules, "granule"), s.zero_granules));
+    line("lies on", s.parent);
+    line("takes", fmt::format("{} by itself; {} in {}", megabytes(s.unique_bytes), megabytes(s.all_bytes),
+                              counted(s.layers, "layer")));
+  }
+  if (!s.group.empty())
+    line("group", fmt::format("{}, cut {}, {}", s.group, s.group_cut, s.group_complete ? "complete" : "not complete"));
+  line("note", printable(s.note, 300));
+  return out;
+}
+
+std::string to_text(const std::vector<snapshot_info>& all) {
+  if (all.empty())
+    return "no snapshots\n";
+  table t({{"ID"},
+           {"VOLUME"},
+           {"POINT IN TIME"},
+           {"STATE"},
+           {"LAYER"},
+           {"FILE", align::right},
+           {"UNIQUE", align::right},
+           {"GROUP"},
+           {"NOTE"}});
+  for (const auto& s : all)
+    t.row({s.id.substr(0, id_shown), s.name.value, time_text(s.cut_us), state_text(s), kind_text(s),
+           megabytes(s.file_bytes), megabytes(s.unique_bytes),
+           s.group.empty() ? "" : s.group + (s.group_complete ? "" : " (incomplete)"),
+           printable(s.failure.empty() ? s.note : s.failure, 60)});
+  return t.to_string();
+}
+
+std::string to_text(const snapshot_check& check) {
+  std::string out = fmt::format("{} in {}, {} read: ", counted(check.granules, "granule"),
+                                counted(check.layers, "layer"), megabytes(check.bytes));
+  if (check.findings == 0)
+    return out + "no damage\n";
+  out += counted(check.findings, "finding") + "\n";
+  for (const auto& finding : check.told)
+    out += "  " + printable(finding, 300) + "\n";
+  if (check.findings > check.told.size())
+    out += fmt::format("  and {} more\n", check.findings - check.told.size());
+  return out;
+}
+
+std::string to_text(const restore_info& r) {
+  if (!r.problem.empty())
+    return fmt::format("volume {}: its restore does not go on: {}\n", r.name.value, printable(r.problem, 300));
+  if (r.done)
+    return fmt::format("volume {} is restored from snapshot {}\n", r.name.value, r.snapshot);
+  return fmt::format("volume {} is being restored from snapshot {}: {} of {}\n", r.name.value, r.snapshot, r.present,
+                     counted(r.granules, "granule"));
+}
+
+std::string to_text(const rebuild_report& r) {
+  std::string out = fmt::format("{} found, {} taken in\n", counted(r.found, "layer"), r.added);
+  for (const auto& problem : r.problems)
+    out += "problem: " + printable(problem, 300) + "\n";
+  return out;
+}
+
+std::string to_text(const group_info& g) {
+  std::string out;
+  const auto line = [&](std::string_view what, const std::string& value) {
+    if (!value.empty())
+      out += fmt::format("{:<13}{}\n", what, value);
+  };
+  line("group", g.name.value);
+  line("plan", g.every_s == 0 ? "on demand"
+                              : fmt::format("every {}, next at {}", human_span(std::chrono::seconds(g.every_s)),
+                                            time_text(g.next_us)));
+  line("prediction", g.prediction ? "on; windows of little load are not used yet" : "off");
+  line("keeps", counted(g.retain, "snapshot"));
+  line("complete", fmt::format("{}, the newest at {}", g.complete, time_text(g.newest_complete_us)));
+  if (!g.cut.empty()) {
+    line("latest cut", fmt::format("{} at {}", g.cut, time_text(g.cut_us)));
+    line("skew", fmt::format("{} from the last hold to the last release; no hold longer than {}",
+                             duration_text(g.span_us), duration_text(g.deadline_ms * 1000)));
+    line("failure", printable(g.failure, 300));
+  }
+  table t({{"MEMBER"}, {"PHASE"}, {"HELD", align::right}, {"SNAPSHOT"}, {"FAILURE"}});
+  for (const auto& m : g.members)
+    t.row({m.name.value.empty() ? m.volume.to_string() + " (deleted)" : m.name.value,
+           m.phase == member_phase::capturing ? "capturing " + permille_text(m.done_permille) : std::string(to_string(m.phase)),
+           m.held_us == 0 ? "-" : duration_text(m.held_us), m.snapshot.substr(0, id_shown), printable(m.failure, 100)});
+  return out + t.to_string();
+}
+
+std::string to_text(const std::vector<group_info>& groups) {
+  if (groups.empty())
+    return "no snapshot groups\n";
+  table t({{"GROUP"}, {"MEMBERS", align::right}, {"COMPLETE", align::right}, {"NEWEST"}, {"NEXT"}, {"LATEST FAILURE"}});
+  for (const auto& g : groups)
+    t.row({g.name.value, fmt::format("{}", g.members.size()), fmt::format("{}", g.complete),
+           time_text(g.newest_complete_us), time_text(g.next_us), printable(g.failure, 60)});
+  return t.to_string();
+}
+
+std::string json_of(const snapshot_info& s) { return printed(snapshot_value(s)); }
+std::string json_of(const std::vector<snapshot_info>& all) {
+  json out = json::array();
+  for (const auto& s : all)
+    out.push_back(snapshot_value(s));
+  return printed(out);
+}
+std::string json_of(const snapshot_check& c) {
+  return printed({{"layers", c.layers},
+                    {"granules", c.granules},
+                    {"bytes", c.bytes},
+                    {"findings", c.findings},
+                    {"told", list_value(c.told)}});
+}
+std::string json_of(const restore_info& r) {
+  return printed({{"volume", r.name.value},
+                    {"volume_uuid", r.volume.to_string()},
+                    {"snapshot", r.snapshot},
+                    {"done", r.done},
+                    {"granules", r.granules},
+                    {"present", r.present},
+                    {"problem", r.problem}});
+}
+std::string json_of(const rebuild_report& r) {
+  return printed({{"found", r.found},
+                    {"added", r.added},
+                    {"unsealed_removed", r.unsealed_removed},
+                    {"problems", list_value(r.problems)}});
+}
+std::string json_of(const group_info& g) { return printed(group_value(g)); }
+std::string json_of(const std::vector<group_info>& groups) {
+  json out = json::array();
+  for (const auto& g : groups)
+    out.push_back(group_value(g));
+  return printed(out);
+}
+
+} // namespace gnomon::actors::cli
