@@ -512,7 +512,8 @@ result<void> node::stop() {
     if (!synced.empty())
       if (const auto marked = p.catalogue->set_clean(synced, true); !marked) {
         log::error("stopping: the volumes are synced, but this cannot be recorded: {}", marked.error().to_string());
-        if (drained)
+        // On a full disk nothing is lost by it: the volumes are synced, and the next start looks at them as after a kill.
+        if (drained && marked.error().code != errc::no_space)
           drained = tl::unexpected(marked.error());
       }
     p.catalogue->stop();

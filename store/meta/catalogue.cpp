@@ -407,9 +407,13 @@ result<volume_record> catalogue::do_purge(volume_uuid uuid) {
   return *found;
 }
 
-result<std::size_t> catalogue::do_purge_expired() {
+wall_time catalogue::expired_before() const {
   const auto& clock = options_.ages != nullptr ? *options_.ages : *options_.clock;
-  const auto before = clock.wall_now() - std::chrono::seconds(undelete_for_s_.load());
+  return clock.wall_now() - std::chrono::seconds(undelete_for_s_.load());
+}
+
+result<std::size_t> catalogue::do_purge_expired() {
+  const auto before = expired_before();
   auto expired = list_deleted();
   std::erase_if(expired, [&](auto& record) { return *record.deleted_at > before; });
   for (std::size_t from = 0; from < expired.size(); from += purge_batch_max) {

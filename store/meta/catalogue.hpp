@@ -196,6 +196,7 @@ private:
   result<volume_record> do_resize(volume_uuid uuid, byte_count size);
   result<volume_record> do_undelete(volume_uuid uuid, const std::optional<volume_name>& name);
   result<volume_record> do_purge(volume_uuid uuid);
+  wall_time expired_before() const; // deleted before: gone for good
   result<std::size_t> do_purge_expired();
   result<void> forget(const std::vector<volume_record>& records);
   std::optional<volume_record> find_any(volume_uuid uuid) const; // deleted ones too

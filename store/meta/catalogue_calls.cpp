@@ -97,7 +97,7 @@ void catalogue::purge_expired(done_count finished) {
                        [this, finished = std::move(finished)](result<std::size_t> purged) {
                          if (!purged)
                            return finished(std::move(purged));
-                         const auto before = options_.clock->wall_now() - options_.undelete_for;
+                         const auto before = expired_before();
                          const auto queued = trash_worker_->submit([this, finished, purged, before] {
                            const auto emptied = files_.empty_trash(before);
                            finished(emptied ? purged : tl::unexpected(emptied.error()));
