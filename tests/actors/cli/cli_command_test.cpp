@@ -1,6 +1,8 @@
 // Words into commands: what is accepted, what is refused as wrong usage, and how shell lines split and complete.
 #include "actors/cli/grammar/command.hpp"
 
+#include <unistd.h>
+
 #include <boost/test/unit_test.hpp>
 
 #include "actors/cli/node_access.hpp"
@@ -52,25 +54,24 @@ BOOST_AUTO_TEST_CASE(global_options_may_stand_before_and_after_the_verb) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(snapshot_and_group_verbs_read_members_and_patience) {
-  const auto create = parsed<snapshot_create_command>({"snapshot", "create", "db", "--note", "before", "--wait"});
-  BOOST_TEST(create.request.volume.text == "db");
-  BOOST_TEST(create.request.note == "before");
-  BOOST_TEST((create.until == patience::done));
-  const auto restore = parsed<snapshot_restore_command>({"snapshot", "restore", "1f0c", "--to", "copy"});
-  BOOST_TEST(restore.request.snapshot.text == "1f0c");
-  BOOST_TEST((restore.until == patience::begun));
-  const auto group = parsed<group_create_command>(
-      {"group", "create", "nightly", "--volumes", "a,b", "--prediction", "on", "--every", "1h", "--retain", "5"});
-  BOOST_TEST(group.request.volumes.size() == 2u);
-  BOOST_TEST(group.request.prediction);
-  BOOST_TEST(group.request.every_s == 3600);
-  BOOST_TEST(group.request.retain == 5u);
-  for (const auto& wrong : {words{"snapshot", "create"}, words{"snapshot", "restore", "1f0c"},
-                            words{"snapshot", "restore", "1f0c", "--to", "-x"}, words{"group", "create", "g"},
-                            words{"group", "create", "g", "--volumes", "a", "--prediction", "maybe"},
-                            words{"snapshot", "crate", "db"}})
-    BOOST_TEST(stopped(wrong).exit_code == 2);
+BOOST_AUTO_TEST_CASE(what_destroys_asks_first) {
+  BOOST_TEST((parsed<volume_delete_command>({"volume", "delete", "db"}).how == deletion::if_unused));
+  BOOST_TEST((parsed<volume_delete_command>({"volume", "delete", "db", "--force"}).how == deletion::forced));
+  BOOST_TEST(!parsed<replay_command>({"replay", "t.csv"}).yes);
+  BOOST_TEST(parsed<replay_command>({"replay", "t.csv", "--to", "db", "--yes"}).yes);
+  BOOST_TEST((parsed<reload_command>({"reload", "--dry-run"}).mode == reload_mode::dry_run));
+  BOOST_TEST((parsed<reload_command>({"reload"}).mode == reload_mode::follow));
+}
+
+BOOST_AUTO_TEST_CASE(fences_and_grants_name_instances) {
+  const auto handed = parsed<volume_fence_command>({"volume", "fence", "db", "--instance", "a", "--for", "b"});
+  BOOST_TEST(handed.instance.value == "a");
+  BOOST_TEST(handed.heir.value == "b");
+  BOOST_TEST(parsed<volume_fence_command>({"volume", "fence", "db", "--instance", "anonymous:unix:/x"}).instance.value ==
+             "anonymous:unix:/x");
+  BOOST_TEST(parsed<volume_unfence_command>({"volume", "unfence", "db"}).instance.value.empty());
+  BOOST_TEST(parsed<volume_grant_command>({"volume", "grant", "db", "web"}).granted);
+  BOOST_TEST(!parsed<volume_grant_command>({"volume", "revoke", "db", "web"}).granted);
 }
 
 BOOST_AUTO_TEST_CASE(volume_verbs_read_sizes_and_names) {
@@ -186,8 +187,8 @@ BOOST_AUTO_TEST_CASE(tab_completes_verbs_names_and_options) {
   const auto found = [](const words& before, std::string_view partial) {
     return complete(before, partial, some_names).candidates;
   };
-  BOOST_TEST((found({}, "re") == words{"record", "replay"}));
-  BOOST_TEST((found({"volume"}, "re") == words{"read-only", "rename", "resize"}));
+  BOOST_TEST((found({}, "re") == words{"record", "reload", "replay"}));
+  BOOST_TEST((found({"volume"}, "re") == words{"read-only", "rename", "resize", "revoke"}));
   BOOST_TEST((found({"volume", "show"}, "db") == words{"db", "db-log"}));
   BOOST_TEST((found({"volume", "undelete"}, "") == words{"old"}));
   BOOST_TEST(found({"volume", "create"}, "").empty());
@@ -247,6 +248,16 @@ BOOST_AUTO_TEST_CASE(the_data_directory_comes_from_the_most_explicit_place) {
   BOOST_TEST(*find_data_dir({}, "") == data_dir_default);
   BOOST_TEST(*find_data_dir({}, nullptr) == data_dir_default);
   BOOST_TEST((find_data_dir({"/nonexistent/n.json", ""}, "/env").error().code == errc::not_found));
+  // A file that is wrong elsewhere, or broken, still names the node that runs with an earlier version of it.
+  char path[] = "/tmp/gnomon_cli_XXXXXX";
+  const int fd = ::mkstemp(path);
+  for (const std::string text : {R"({"data_dir": "/srv/a", "volumse": 1})", R"({"volumes": [, "data_dir" : "/srv/a", )"}) {
+    BOOST_REQUIRE(::ftruncate(fd, 0) == 0);
+    BOOST_REQUIRE(::pwrite(fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+    BOOST_TEST(find_data_dir({path, ""}, "/env").value() == "/srv/a");
+  }
+  ::close(fd);
+  ::unlink(path);
 }
 
 BOOST_AUTO_TEST_CASE(a_nodes_export_has_a_uri) {

@@ -66,7 +66,9 @@ struct fixture {
       else if (request.target.path == "/small")
         respond({200, std::make_shared<const std::string>("ok " + request.body), "text/plain", 0});
     };
-    auto made = http_server::open({.type = endpoint::kind::tcp, .host = "127.0.0.1", .port = 0, .path = {}}, std::move(how));
+    endpoint where;
+    where.host = "127.0.0.1";
+    auto made = http_server::open(where, std::move(how));
     BOOST_REQUIRE(made.has_value());
     server = std::move(*made);
   }

@@ -130,7 +130,7 @@ BOOST_FIXTURE_TEST_CASE(the_admin_door_answers, fixture) {
   BOOST_TEST(http_get("/metrics").find("gnomon_volume_requests_total{volume=\"db\"") != std::string::npos);
   BOOST_TEST(http_get("/nothing").starts_with("HTTP/1.1 404"));
   engine->fail_sync(uuid_of("db"));
-  BOOST_TEST(http_get("/health").starts_with("HTTP/1.1 503"));
+  BOOST_TEST(eventually([&] { return http_get("/health").starts_with("HTTP/1.1 503"); })); // answers are shared a moment
 }
 
 BOOST_FIXTURE_TEST_CASE(the_control_socket_is_for_its_owner_only, fixture) {
@@ -287,9 +287,17 @@ BOOST_FIXTURE_TEST_CASE(a_reload_follows_what_can_change_and_keeps_the_rest, fix
   wanted.volumes[0].size = byte_count{4 * MiB};
   wanted.volumes[0].description = "a database";
   wanted.data_dir += "-elsewhere"; // cannot change while it runs
+  const auto dry = running->reload(wanted, reload_mode::dry_run);
+  BOOST_TEST(dry.followed.size() == 3u);
+  BOOST_TEST(dry.waiting.size() == 1u);
+  BOOST_TEST(dry.generation == 1u);
+  const auto in_force = [&](const reload_report& report) {
+    return eventually([&] { return running->context().configuration().in_force == report.generation; });
+  };
   const auto report = running->reload(wanted);
-  BOOST_REQUIRE(report.has_value());
-  BOOST_TEST(report->created == 1u);
+  BOOST_TEST(report.generation == 2u);
+  BOOST_REQUIRE(in_force(report));
+  BOOST_TEST(running->context().configuration().waiting.size() == 1u);
   BOOST_TEST(engine->volumes().size() == 2u);
   BOOST_TEST(engine->status(uuid_of("db"))->spec.size.value == 4 * MiB);
   BOOST_TEST(running->context().current_settings()->data_dir == directory.path + "/data");
@@ -298,8 +306,22 @@ BOOST_FIXTURE_TEST_CASE(a_reload_follows_what_can_change_and_keeps_the_rest, fix
   instance.id = instance_id{"web"};
   instance.volumes = {volume_name{"db"}};
   wanted.instances.push_back(instance);
-  BOOST_REQUIRE(running->reload(wanted).has_value());
-  BOOST_TEST(engine->access().restricted);
+  wanted.instances_section = true;
+  const auto second = running->reload(wanted);
+  BOOST_TEST(engine->access().restricted); // at once, whatever the registry does
+  BOOST_REQUIRE(in_force(second));
+  BOOST_TEST(running->reload(wanted).generation == second.generation); // nothing new
+  running->refuse_reload("no JSON");
+  BOOST_TEST(http_get("/health").find("no JSON") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(settings_are_carried_out_by_the_registry_that_follows_a_dead_one, fixture) {
+  start();
+  add("new", MiB);
+  caf::anon_send_exit(running->context().tree.find(registry_name), caf::exit_reason::kill);
+  const auto report = running->reload(wanted);
+  BOOST_REQUIRE(eventually([&] { return running->context().configuration().in_force == report.generation; }));
+  BOOST_TEST(engine->volumes().size() == 2u);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_clean_stop_is_seen_by_the_next_start, fixture) {
