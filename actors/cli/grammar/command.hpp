@@ -148,10 +148,15 @@ struct replay_command {
   std::optional<std::chrono::microseconds> duration;
 };
 
-// What a node would have predicted, had it seen this trace.
+// What a node would have predicted, had it seen this trace; what placing data ahead on these nodes would have been
+// worth; when its snapshots would have been taken; or what a planner decides.
+enum class simulate_subject { forecasts, placement, snapshots, plan };
 struct simulate_command {
-  std::string trace;
-  std::string volume; // only these records; empty: every volume, each by itself
+  simulate_subject subject = simulate_subject::forecasts;
+  std::string trace;                    // plan: a planner's input
+  std::string topology;                 // placement: the nodes
+  std::vector<double> space{0.05, 0.1}; // placement: shares of what the reads touch
+  std::string volume;                   // only these records; empty: every volume, each by itself
   std::vector<std::chrono::microseconds> horizons{std::chrono::minutes(5), std::chrono::minutes(30),
                                                   std::chrono::hours(2)};
   std::vector<std::size_t> set_sizes{8, 32};

@@ -56,6 +56,22 @@ result<std::vector<std::size_t>> parse_counts(std::string_view text) {
   return out;
 }
 
+result<std::vector<double>> parse_percentages(std::string_view text) {
+  std::vector<double> out;
+  const auto done = for_each_part(text, [&](std::string_view part) -> result<void> {
+    const auto parsed = parse_percentage(part);
+    if (!parsed)
+      return tl::unexpected(parsed.error());
+    if (!(*parsed > 0) || *parsed > 1)
+      return fail(errc::invalid_argument, "a share of space is more than 0% and at most 100%");
+    out.push_back(*parsed);
+    return {};
+  });
+  if (!done)
+    return tl::unexpected(done.error());
+  return out;
+}
+
 void add_history(CLI::App& app, history_import_command& s, std::function<void()> chosen) {
   auto* history = app.add_subcommand("history", "what a node knows of the past");
   history->require_subcommand(1);
@@ -89,10 +105,32 @@ void add_history(CLI::App& app, history_import_command& s, std::function<void()>
 }
 
 void add_simulate(CLI::App& app, simulate_command& s, std::function<void()> chosen) {
-  auto* simulate = app.add_subcommand("simulate", "score what would have been predicted during a trace (no node)");
+  auto* simulate = app.add_subcommand(
+      "simulate", "score what would have been predicted, placed or snapshotted during a trace (no node)");
   simulate->add_option("TRACE", s.trace, "time_us,volume,op,offset_bytes,length_bytes; plain, .gz or .zst")
       ->required()
       ->type_name("");
+  auto* topology = simulate->add_option_function<std::string>(
+      "--topology",
+      [&s](const std::string& file) {
+        s.topology = file;
+        s.subject = simulate_subject::placement;
+      },
+      "place data near the readers on these nodes, beside caches and an oracle");
+  topology->type_name("FILE");
+  add(simulate, "--space", s.space, parse_percentages, "with --topology: shares of what the reads touch (5%,10%)",
+      "LIST")
+      ->needs(topology);
+  simulate
+      ->add_flag_callback(
+          "--snapshots", [&s] { s.subject = simulate_subject::snapshots; },
+          "when snapshots would have been taken, and the load they would have met")
+      ->excludes(topology);
+  simulate
+      ->add_flag_callback(
+          "--plan", [&s] { s.subject = simulate_subject::plan; }, "TRACE is a planner's input: print what is decided")
+      ->excludes(topology)
+      ->excludes("--snapshots");
   simulate->add_option("--volume", s.volume, "only this volume's records")->type_name("NAME");
   add(simulate, "--horizons", s.horizons, parse_durations, "how far ahead, multiples of 10 s (5m,30m,2h)", "LIST");
   add(simulate, "--set-sizes", s.set_sizes, parse_counts, "how many hot chunks to name (8,32)", "LIST");

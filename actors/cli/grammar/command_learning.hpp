@@ -19,5 +19,7 @@ void add_history(CLI::App& app, history_import_command& storage, std::function<v
 result<std::vector<std::chrono::microseconds>> parse_durations(std::string_view text);
 // "8,32": numbers from 1 up. invalid_argument.
 result<std::vector<std::size_t>> parse_counts(std::string_view text);
+// "5%,10%": above 0, at most 100 %. invalid_argument.
+result<std::vector<double>> parse_percentages(std::string_view text);
 
 } // namespace gnomon::actors::cli

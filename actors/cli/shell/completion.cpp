@@ -22,7 +22,8 @@ const std::map<std::string_view, std::vector<std::string_view>> options{
       "--verify", "--reads-only", "--limit", "--duration"}},
     {"history import", {"--volume", "--from", "--as", "--end-at", "--again"}},
     {"simulate",
-     {"--volume", "--horizons", "--set-sizes", "--forecast-every", "--score-after", "--size", "--chunk-size"}},
+     {"--volume", "--horizons", "--set-sizes", "--forecast-every", "--score-after", "--size", "--chunk-size",
+      "--topology", "--space", "--snapshots", "--plan"}},
     {"volume ls", {"--deleted", "--all"}},
     {"volume create", {"--description", "--path", "--direct", "--read-only", "--shared"}},
     {"volume undelete", {"--as"}},
@@ -81,7 +82,7 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
     add_matching(out.candidates, names(name_kind::volumes), partial);
   } else {
     out.is_path = ((verb == "replay" || verb == "simulate" || verb == "check") && before.size() == 1) ||
-                  last == "--output" || last == "-o";
+                  last == "--output" || last == "-o" || last == "--topology";
   }
 }
 } // namespace
