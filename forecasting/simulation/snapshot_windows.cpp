@@ -14,7 +14,7 @@ using arma::uword;
 namespace {
 
 // The load of every start of a stretch of `length` slots in [from, to).
-arma::vec stretches(const arma::vec& load, uword from, uword to, uword length) {
+arma::vec sums_of_stretches(const arma::vec& load, uword from, uword to, uword length) {
   const uword starts = to - from - length + 1;
   arma::vec out(starts);
   for (uword s = 0; s < starts; ++s)
@@ -23,10 +23,10 @@ arma::vec stretches(const arma::vec& load, uword from, uword to, uword length) {
 }
 
 // One choice: which start each way would have taken, judged by the load that came.
-class choice {
+class start_choice {
 public:
-  choice(const arma::vec& load, uword from, uword to, uword length)
-      : sums_(stretches(load, from, to, length)), mean_(arma::mean(sums_)) {
+  start_choice(const arma::vec& load, uword from, uword to, uword length)
+      : sums_(sums_of_stretches(load, from, to, length)), mean_(arma::mean(sums_)) {
     arma::vec sorted = arma::sort(sums_);
     quarter_ = sorted(sorted.n_elem / 4);
   }
@@ -67,7 +67,7 @@ std::optional<grid> expected(const grid& load, uword from, uword slots) {
 std::optional<uword> planned_start(const std::optional<grid>& ahead, uword offset, uword window, uword length) {
   if (!ahead || ahead->size() < offset + window)
     return std::nullopt;
-  const arma::vec sums = stretches(ahead->value, offset, offset + window, length);
+  const arma::vec sums = sums_of_stretches(ahead->value, offset, offset + window, length);
   if (!(sums.max() > sums.min()))
     return std::nullopt;
   return sums.index_min();
@@ -120,7 +120,7 @@ result<snapshot_scores> simulate_snapshots(const grid& load, const snapshot_opti
   std::mt19937_64 random(o.seed);
   double last_baseline = -1;
   for (uword from = learn; from + a_day <= load.size(); from += a_day) {
-    const choice today(known.value, from, from + a_day, baseline);
+    const start_choice today(known.value, from, from + a_day, baseline);
     out.days += 1;
     const auto start = planned_start(expected(known, from, a_day), 0, a_day, baseline);
     out.planned_by_schedule += start ? 0 : 1;
@@ -133,7 +133,7 @@ result<snapshot_scores> simulate_snapshots(const grid& load, const snapshot_opti
       today.add_mean(of(out.baselines, snapshot_timing::fixed));
       today.add(of(out.baselines, snapshot_timing::random), random() % today.starts());
       today.add(of(out.baselines, snapshot_timing::yesterday),
-                choice(known.value, from - a_day, from, baseline).quietest());
+                start_choice(known.value, from - a_day, from, baseline).quietest());
       today.add(of(out.baselines, snapshot_timing::oracle), today.quietest());
     }
     const uword every = std::max(an_hour, slots(o.plan_every_seconds) / an_hour * an_hour);
@@ -141,7 +141,7 @@ result<snapshot_scores> simulate_snapshots(const grid& load, const snapshot_opti
     for (uword h = 0; h + an_hour <= a_day; h += an_hour) {
       if (h % every == 0)
         ahead = expected(known, from + h, every);
-      const choice now(known.value, from + h, from + h + an_hour, differential);
+      const start_choice now(known.value, from + h, from + h + an_hour, differential);
       if (now.says_nothing())
         continue;
       const auto planned = planned_start(ahead, h % every, an_hour, differential);
@@ -149,7 +149,7 @@ result<snapshot_scores> simulate_snapshots(const grid& load, const snapshot_opti
       now.add_mean(of(out.differentials, snapshot_timing::fixed));
       now.add(of(out.differentials, snapshot_timing::random), random() % now.starts());
       now.add(of(out.differentials, snapshot_timing::yesterday),
-              choice(known.value, from + h - a_day, from + h - a_day + an_hour, differential).quietest());
+              start_choice(known.value, from + h - a_day, from + h - a_day + an_hour, differential).quietest());
       now.add(of(out.differentials, snapshot_timing::oracle), now.quietest());
     }
   }

@@ -54,6 +54,27 @@ BOOST_AUTO_TEST_CASE(global_options_may_stand_before_and_after_the_verb) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(snapshot_and_group_verbs_read_members_and_patience) {
+  const auto create = parsed<snapshot_create_command>({"snapshot", "create", "db", "--note", "before", "--wait"});
+  BOOST_TEST(create.request.volume.text == "db");
+  BOOST_TEST(create.request.note == "before");
+  BOOST_TEST((create.until == patience::done));
+  const auto restore = parsed<snapshot_restore_command>({"snapshot", "restore", "1f0c", "--to", "copy"});
+  BOOST_TEST(restore.request.snapshot.text == "1f0c");
+  BOOST_TEST((restore.until == patience::begun));
+  const auto group = parsed<group_create_command>(
+      {"group", "create", "nightly", "--volumes", "a,b", "--prediction", "on", "--every", "1h", "--retain", "5"});
+  BOOST_TEST(group.request.volumes.size() == 2u);
+  BOOST_TEST(group.request.prediction);
+  BOOST_TEST(group.request.every_s == 3600);
+  BOOST_TEST(group.request.retain == 5u);
+  for (const auto& wrong : {words{"snapshot", "create"}, words{"snapshot", "restore", "1f0c"},
+                            words{"snapshot", "restore", "1f0c", "--to", "-x"}, words{"group", "create", "g"},
+                            words{"group", "create", "g", "--volumes", "a", "--prediction", "maybe"},
+                            words{"snapshot", "crate", "db"}})
+    BOOST_TEST(stopped(wrong).exit_code == 2);
+}
+
 BOOST_AUTO_TEST_CASE(what_destroys_asks_first) {
   BOOST_TEST((parsed<volume_delete_command>({"volume", "delete", "db"}).how == deletion::if_unused));
   BOOST_TEST((parsed<volume_delete_command>({"volume", "delete", "db", "--force"}).how == deletion::forced));
