@@ -92,16 +92,17 @@ result<void> volume_capture::begin(std::optional<io::hold_id> held) {
 
 result<store::layer_record> volume_capture::finish(const std::function<bool()>& go_on) {
   auto written = write_layer(go_on);
-  if (!written)
-    return written;
-  store::snapshot_changes changes;
-  changes.put_layers = {*written};
-  changes.put_heads = {{written->volume, written->snapshot}};
-  if (auto committed = where_.book->commit_and_wait(std::move(changes)); !committed) {
-    (void)where_.folder->remove(*written);
-    return tl::unexpected(committed.error());
+  if (written) {
+    store::snapshot_changes changes;
+    changes.put_layers = {*written};
+    changes.put_heads = {{written->volume, written->snapshot}};
+    if (auto committed = where_.book->commit_and_wait(std::move(changes)); !committed) {
+      (void)where_.folder->remove(*written);
+      written = tl::unexpected(committed.error());
+    }
   }
-  end(io::capture_end::sealed);
+  // The next capture may begin when this one's outcome is seen.
+  end(written ? io::capture_end::sealed : io::capture_end::failed);
   return written;
 }
 

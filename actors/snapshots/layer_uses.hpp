@@ -4,8 +4,10 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 #include <set>
 #include <unordered_set>
+#include <utility>
 
 #include "config/tagged_uuid.hpp"
 

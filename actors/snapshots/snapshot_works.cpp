@@ -308,26 +308,36 @@ bool snapshot_works::is_complete(const store::group_point& point) const {
   });
 }
 
+// Captures first, then the records: one that ends in between is among the records. A capture under way hides its record,
+// which is there a moment before the data plane is done with it.
+std::vector<std::shared_ptr<capture_progress>> snapshot_works::captures() const {
+  std::lock_guard lock(mutex_);
+  return {captures_.begin(), captures_.end()};
+}
+
 std::vector<snapshot_info> snapshot_works::list(const snapshot_query& query) const {
   std::vector<snapshot_info> out;
   const auto asked_for = [&](const volume_uuid& volume, const volume_name& name, const std::string& group) {
     return (query.volume.empty() || query.volume == name.value || query.volume == volume.to_string()) &&
            (query.group.empty() || query.group == group);
   };
+  std::unordered_set<snapshot_uuid> hidden;
+  for (const auto& capture : captures()) {
+    if (capture->now == capture_progress::phase::complete)
+      continue;
+    hidden.insert(capture->snapshot);
+    if (asked_for(capture->volume, capture->name, capture->group ? capture->group->name.value : ""))
+      out.push_back(info_of(*capture));
+  }
   std::map<volume_uuid, std::vector<store::layer_record>> by_volume;
   for (auto& layer : options_.book->layers())
     by_volume[layer.volume].push_back(std::move(layer));
   for (auto& [volume, layers] : by_volume) {
     const store::snapshot_tree tree(std::move(layers));
     for (const auto* layer : tree.snapshots())
-      if (asked_for(volume, layer->name, layer->group ? layer->group->name.value : ""))
+      if (!hidden.contains(layer->snapshot) &&
+          asked_for(volume, layer->name, layer->group ? layer->group->name.value : ""))
         out.push_back(info_of(tree, *layer));
-  }
-  {
-    std::lock_guard lock(mutex_);
-    for (const auto& capture : captures_)
-      if (asked_for(capture->volume, capture->name, capture->group ? capture->group->name.value : ""))
-        out.push_back(info_of(*capture));
   }
   std::stable_sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.cut_us < b.cut_us; });
   if (out.size() > snapshot_list_max)
@@ -336,12 +346,15 @@ std::vector<snapshot_info> snapshot_works::list(const snapshot_query& query) con
 }
 
 result<snapshot_info> snapshot_works::show(const std::string& text) const {
+  const auto under_way = captures();
+  for (const auto& capture : under_way)
+    if (capture->snapshot.to_string() == text && capture->now != capture_progress::phase::complete)
+      return info_of(*capture);
   const store::snapshot_tree tree(options_.book->layers());
   const auto found = tree.resolve(text);
   if (found)
     return info_of(store::snapshot_tree(options_.book->layers((*found)->volume)), **found);
-  std::lock_guard lock(mutex_);
-  for (const auto& capture : captures_)
+  for (const auto& capture : under_way)
     if (text.size() >= 4 && capture->snapshot.to_string().starts_with(text))
       return info_of(*capture);
   return tl::unexpected(found.error());

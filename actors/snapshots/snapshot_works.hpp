@@ -114,6 +114,7 @@ private:
   std::shared_ptr<restore_progress> note_restore(const store::volume_record& record);
   snapshot_info info_of(const store::snapshot_tree& tree, const store::layer_record& layer) const;
   snapshot_info info_of(const capture_progress& progress) const;
+  std::vector<std::shared_ptr<capture_progress>> captures() const;
   // Every member's sealed layer is there and says "released".
   bool is_complete(const store::group_point& point) const;
 
