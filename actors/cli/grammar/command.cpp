@@ -16,9 +16,9 @@
 
 namespace gnomon::actors::cli {
 namespace {
-constexpr std::string_view verbs[] = {"check",    "status",  "volume", "instance", "heat",   "forecast",
-                                      "event",    "top",     "actors", "ask",      "record", "replay",
-                                      "simulate", "history", "shell",  "help",     "quit"};
+constexpr std::string_view verbs[] = {"check",  "status",   "volume",  "instance", "heat", "forecast",
+                                      "board",  "event",    "top",     "actors",   "ask",  "record",
+                                      "replay", "simulate", "history", "shell",    "help", "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
                                              "undelete", "purge", "rename", "describe", "read-only",
                                              "who",      "fence", "clear"};
@@ -107,6 +107,9 @@ struct grammar {
                   out.what);
     add_forecast();
     add_instance_verbs(app.add_subcommand("instance", "compute instances: what they are, do and will do"));
+    auto* board = verb(&app, "board", "the prediction board: what is expected of all volumes, or all of one", board_);
+    board->add_option("VOLUME", board_.request.volume, "its name or uuid: everything the board has of it")
+        ->type_name("");
     add_heat();
     add_record();
     add_replay();
@@ -352,6 +355,7 @@ private:
   std::string forecast_volume_;
   instance_id forecast_instance_;
   bool forecast_node_ = false;
+  board_command board_;
   heat_command heat_;
   instance_show_command instance_show_;
   instance_set_command instance_set_;
