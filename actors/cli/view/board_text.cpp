@@ -59,7 +59,7 @@ void sums(std::string& out, const board_view& view) {
 
 std::string all_volumes(const board_view& view) {
   std::string out = fmt::format("{} on the board, {}; made {} ago; {}{}\n", counted(view.volumes_known, "volume"),
-                                counted(view.users_known, "instance of them"), age_of(view.made_us, view.now_us),
+                                counted(view.users_known, "user"), age_of(view.made_us, view.now_us),
                                 human_bytes(static_cast<double>(view.bytes)),
                                 view.refused > 0 ? fmt::format("; {} entries found no room", view.refused) : "");
   sums(out, view);
