@@ -56,6 +56,7 @@ int run(const event_add_command&, context&);
 int run(const event_ls_command&, context&);
 int run(const event_rm_command&, context&);
 int run(const forecast_command&, context&);
+int run(const board_command&, context&);
 int run(const heat_command&, context&);
 int run(const instance_ls_command&, context&);
 int run(const instance_show_command&, context&);

@@ -184,6 +184,9 @@ result<record_batch> client::stop(recording_number number) {
 result<heat_view> client::heat(const volume_ref& ref, const heat_request& request) {
   return impl_->request<heat_view>(timeout::picture, atom::heat_v, ref, request);
 }
+result<board_view> client::board(const board_request& request) {
+  return impl_->request<board_view>(timeout::query, atom::board_v, request);
+}
 result<forecast_view> client::forecast(const forecast_request& request) {
   return impl_->request<forecast_view>(timeout::picture, atom::forecast_v, request);
 }

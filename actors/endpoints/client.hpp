@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/protocol/board_messages.hpp"
 #include "actors/protocol/event_messages.hpp"
 #include "actors/protocol/import_messages.hpp"
 #include "actors/protocol/instance_messages.hpp"
@@ -54,6 +55,7 @@ public:
   result<record_batch> stop(recording_number number);
 
   result<heat_view> heat(const volume_ref& ref, const heat_request& request);
+  result<board_view> board(const board_request& request);
   result<forecast_view> forecast(const forecast_request& request);
   result<std::vector<instance_summary>> instances();
   result<instance_details> profile(const instance_id& id);

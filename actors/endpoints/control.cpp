@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "actors/endpoints/control_socket.hpp"
+#include "actors/learning/board_view.hpp"
 #include "actors/protocol/error_message.hpp"
 #include "actors/runtime/ask.hpp"
 #include "actors/runtime/supervisor.hpp"
@@ -259,6 +260,18 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
           return to_caf(record.error());
         return state->pass_on<forecaster_actor, forecast_view>(forecaster_actor_name(record->name).c_str(), a,
                                                                request);
+      },
+      [state](atom::board, const board_request& request) -> caf::result<board_view> {
+        std::optional<volume_uuid> only;
+        if (!request.volume.empty()) {
+          const auto record = resolve(*state->node->catalogue, {request.volume});
+          if (!record)
+            return to_caf(record.error());
+          only = record->uuid;
+        }
+        auto view = view_of(*state->node->predictions.board(), only, state->node->clock->wall_now());
+        view.refused = state->node->predictions.refused();
+        return view;
       },
       [state](atom::profiles a) {
         return state->pass_on<roster_actor, std::vector<instance_summary>>(roster_name, a);

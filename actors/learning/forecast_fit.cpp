@@ -29,6 +29,12 @@ constexpr scale scales[] = {
 constexpr auto look_back = std::chrono::hours(15 * 24);
 constexpr double interval_level = 0.9; // between the quantiles 0.05 and 0.95
 constexpr double busy_above_mean = 1.5;
+constexpr double quietest_seconds = 2 * forecasting::hour; // of the window that is named where none is quiet
+
+// At most a quarter of what is looked ahead.
+double quietest_length(const grid& plan) {
+  return std::min(quietest_seconds, plan.step_seconds * static_cast<double>(plan.size()) / 4);
+}
 
 wall_time wall_of(double seconds) { return wall_time{microseconds{static_cast<std::int64_t>(seconds * 1e6)}}; }
 std::int64_t us_of(double seconds) { return static_cast<std::int64_t>(std::llround(seconds * 1e6)); }
@@ -134,7 +140,12 @@ void describe_load(const forecast_model& model, forecast_view& view) {
       to.push_back({us_of(w.start_seconds), us_of(w.end_seconds), w.expected_load, w.fraction_of_mean});
   };
   const auto plan = forecasting::plan_load(model);
-  append(forecasting::quiet_windows(plan, model.mean_load), view.quiet);
+  auto quiet = forecasting::quiet_windows(plan, model.mean_load);
+  // Where the load never falls that low there is still a quietest time.
+  if (quiet.empty())
+    if (const auto least = forecasting::quietest(plan, quietest_length(plan), model.mean_load))
+      quiet.push_back(*least);
+  append(quiet, view.quiet);
   if (model.mean_load > 0)
     append(forecasting::high_stretches(plan, busy_above_mean * model.mean_load, model.mean_load), view.busy);
 }

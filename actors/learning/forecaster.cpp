@@ -56,8 +56,7 @@ std::vector<forecasting::told_event> told(const std::vector<calendar_event>& eve
   out.reserve(events.size());
   for (const auto& event : events)
     out.push_back({event.told.type, target_of(event.told.target.scope), event.told.target.name,
-                   seconds_of(event.told.start),
-                   static_cast<double>(event.told.duration.count()) * 1e-6});
+                   seconds_of(event.told.start), static_cast<double>(event.told.duration.count()) * 1e-6});
   return out;
 }
 
@@ -79,8 +78,6 @@ private:
 } // namespace
 
 forecaster_state::~forecaster_state() {
-  if (node != nullptr)
-    node->forecasts.erase(uuid);
   for (auto& [number, job] : under_way)
     for (auto& promise : job->waiting)
       promise.deliver(to_caf({errc::unavailable, "the forecaster has ended; ask again", 0}));
@@ -142,6 +139,8 @@ result<void> forecaster_state::submit(const std::shared_ptr<fit>& job, std::uint
       return;
     const end_of_fit tell(to, number);
     job->view = make_forecast(*history, job->subject, job->load, told(*job->events), now, {model_age_max});
+    if (job->view && job->outlook_wanted())
+      job->outlook = outlook_of(*job->view, recent_ratios(*history, job->subject, now));
   };
   job->urgent = level == fit_pool::urgency::person_waits;
   return node->fits->submit({"forecast " + job->key, level, work});
@@ -178,6 +177,7 @@ caf::result<forecast_view> forecaster_state::forecast(const forecast_request& re
   const auto subject = subject_of(request);
   if (!subject)
     return to_caf(subject.error());
+  asked_at = node->clock->boot_now();
   const auto now_us = to_microseconds(node->clock->wall_now());
   const auto key = key_of(*subject, request.load);
   const auto known = latest.find(key);
@@ -196,11 +196,24 @@ caf::result<forecast_view> forecaster_state::forecast(const forecast_request& re
   return caf::delegated<forecast_view>{};
 }
 
+// A young past changes fast: it is fitted more often, at most once a minute.
 void forecaster_state::tick() {
+  const auto usual = node->current_settings()->forecast.refit_every;
+  fit_after(std::min(usual, std::max(refit_every_min, past_known / 4)));
+}
+
+void forecaster_state::round() {
+  if (node->clock->boot_now() - asked_at > forecast_kept_for) {
+    latest.clear(); // weeks of slots that nobody looks at
+    known_events.clear();
+  }
+  fit_after(node->current_settings()->forecast.refit_every * idle_refit_factor);
+}
+
+void forecaster_state::fit_after(std::chrono::seconds age) {
   const auto now = node->clock->boot_now();
   const auto wanted = node->current_settings();
-  if (node->history == nullptr || node->fits == nullptr ||
-      (fitted_once && now - fitted_at < wanted->forecast.refit_every))
+  if (node->history == nullptr || node->fits == nullptr || (fitted_once && now - fitted_at < age))
     return;
   const auto subject = subject_of({subject_kind::volume, {}, load_kind::requests});
   if (!subject)
@@ -236,15 +249,21 @@ void forecaster_state::fitted(const fit_completion& done) {
       second->waiting = std::move(job->waiting);
       return;
     }
+  if (const auto record = node->catalogue->find(uuid); job->outlook && record)
+    if (const auto put = node->predictions.put({uuid, record->name, record->size}, std::move(*job->outlook)); !put)
+      log::debug("forecast {}: {}", job->key, put.error().to_string());
   if (job->view) {
-    if (latest.size() >= forecasts_kept_max && !latest.contains(job->key)) {
-      known_events.erase(latest.begin()->first);
-      latest.erase(latest.begin());
+    if (job->outlook_wanted())
+      past_known = std::chrono::duration_cast<std::chrono::seconds>(
+          microseconds{job->view->step_us * static_cast<std::int64_t>(job->view->past_slots)});
+    if (!job->waiting.empty()) {
+      if (latest.size() >= forecasts_kept_max && !latest.contains(job->key)) {
+        known_events.erase(latest.begin()->first);
+        latest.erase(latest.begin());
+      }
+      known_events[job->key] = job->events;
+      latest[job->key] = std::make_shared<const forecast_view>(*job->view);
     }
-    known_events[job->key] = job->events;
-    latest[job->key] = std::make_shared<const forecast_view>(*job->view);
-    if (job->subject.kind == subject_kind::volume && job->load == load_kind::requests)
-      node->forecasts.put(uuid, {job->view->fitted_us, job->view->horizons});
   } else {
     log::warning("forecast {}: {}", job->key, job->view.error().to_string());
   }
@@ -288,6 +307,7 @@ forecaster_actor::behavior_type forecaster(forecaster_actor::stateful_pointer<fo
       [state](atom::ask, const std::string& message) { return state->ask(message); },
       [state](atom::forecast, const forecast_request& request) { return state->forecast(request); },
       [state](atom::tick) { state->tick(); },
+      [state](atom::round) { state->round(); },
       [state](atom::reload) { state->reload(); },
       [state](atom::fitted, const fit_completion& done) { state->fitted(done); },
   };

@@ -20,6 +20,7 @@ constexpr ask_verb observer_verbs[] = {{"seen", "what was observed since this ac
 
 void observer_state::start(node_context* n) {
   node = n;
+  started = node->clock->boot_now();
   tick();
 }
 
@@ -85,6 +86,8 @@ void observer_state::drain() {
   std::unordered_map<volume_uuid, observed> by_volume;
   for (auto& one : seen) {
     auto& second = by_volume[one.volume];
+    if (one.whole_volume)
+      node->observed.unplaced += std::uint64_t{one.reads} + one.writes;
     if (second.rows.size() >= observed_rows_max) {
       ++node->observed.lost;
       continue;
@@ -111,16 +114,13 @@ void observer_state::drain() {
     next_forecast_check = now + forecast_check_every;
   if (slots || forecasts)
     for (auto at = touched.begin(); at != touched.end();) {
-      if (const auto record = node->catalogue->find(at->first)) {
-        if (const auto pattern = node->tree.find_as<pattern_actor>(pattern_actor_name(record->name));
-            slots && pattern)
-          caf::anon_send(pattern, atom::tick_v);
-        if (const auto forecaster = node->tree.find_as<forecaster_actor>(forecaster_actor_name(record->name));
-            forecasts && forecaster)
-          caf::anon_send(forecaster, atom::tick_v);
-      }
+      if (const auto record = node->catalogue->find(at->first))
+        (void)tell(record->name, slots, forecasts);
       at = now - at->second > touched_for ? touched.erase(at) : std::next(at);
     }
+  go_round(now);
+  bound_memory(now);
+  node->predictions.publish(seconds_of(node->clock->wall_now()), node->current_settings()->node.value);
   if (now >= next_maintenance && node->history != nullptr) {
     next_maintenance = now + maintain_every;
     node->history->maintain([](result<void> done) {
@@ -128,6 +128,50 @@ void observer_state::drain() {
         log::warning("history: {}", done.error().to_string());
     });
   }
+}
+
+bool observer_state::tell(const volume_name& volume, bool pattern_too, bool forecaster_too) const {
+  bool told = true;
+  if (pattern_too) {
+    const auto pattern = node->tree.find_as<pattern_actor>(pattern_actor_name(volume));
+    told = static_cast<bool>(pattern);
+    if (told)
+      caf::anon_send(pattern, atom::tick_v);
+  }
+  if (forecaster_too)
+    if (const auto forecaster = node->tree.find_as<forecaster_actor>(forecaster_actor_name(volume)))
+      caf::anon_send(forecaster, atom::tick_v);
+  return told;
+}
+
+// Some of the volumes each second, so that thousands of idle ones do not all begin at once.
+void observer_state::go_round(boot_time now) {
+  if (now >= next_round) {
+    next_round = now + round_every;
+    std::vector<prediction_publisher::volume> all;
+    for (const auto& record : node->catalogue->list())
+      all.push_back({record.uuid, record.name, record.size});
+    node->predictions.set_volumes(all);
+    if (round.empty()) {
+      for (const auto& one : all)
+        round.push_back(one.name);
+      told_per_second = std::max<std::size_t>(told_per_second_min, round.size() / round_every.count() + 1);
+    }
+  }
+  for (std::size_t i = 0; i < told_per_second && !round.empty(); ++i) {
+    if (!tell(round.back(), true, false) && now - started < round_every)
+      next_round = std::min(next_round, now + round_again);
+    if (const auto forecaster = node->tree.find_as<forecaster_actor>(forecaster_actor_name(round.back())))
+      caf::anon_send(forecaster, atom::round_v);
+    round.pop_back();
+  }
+}
+
+void observer_state::bound_memory(boot_time now) const {
+  for (const auto& [volume, most] : node->learned.over(node->current_settings()->forecast.memory_max.value, now))
+    if (const auto record = node->catalogue->find(volume))
+      if (const auto pattern = node->tree.find_as<pattern_actor>(pattern_actor_name(record->name)))
+        caf::anon_send(pattern, atom::unload_v, most);
 }
 
 caf::result<std::string> observer_state::ask(const std::string& message) const {
@@ -138,8 +182,11 @@ caf::result<std::string> observer_state::ask(const std::string& message) const {
     return help_text(observer_verbs);
   if (parsed->verb != "seen")
     return to_caf(unknown_verb(*parsed, observer_verbs).value());
-  return fmt::format("{} collections, {} rows, {} of volumes without a pattern actor; {} volumes touched lately",
-                     seconds_seen, rows_seen, rows_homeless, touched.size());
+  return fmt::format(
+      "{} collections, {} rows, {} of volumes without a pattern actor; {} requests counted without their "
+      "chunk; {} volumes touched lately; {} patterns hold {} KiB",
+      seconds_seen, rows_seen, rows_homeless, node->observed.unplaced.load(), touched.size(), node->learned.loaded(),
+      node->learned.total() / 1024);
 }
 
 caf::actor spawn_observer(caf::actor_system& system, node_context* node) {

@@ -1,6 +1,7 @@
 // The observer: once a second it has the engine take what the rings counted, and hands each touched volume's part to
-// its pattern actor. It tells patterns and forecasters that time has passed only for volumes touched a moment ago, so
-// that idle volumes cost nothing. It owns only which those are; a second that is lost with it is lost for good.
+// its pattern actor. It tells patterns and forecasters that time has passed: soon for volumes touched a moment ago,
+// now and then for all others. It has the prediction board made anew and keeps what is learned within its memory. It
+// owns only which volumes were touched; a second that is lost with it is lost for good.
 #pragma once
 
 #include <memory>
@@ -20,7 +21,10 @@ inline constexpr std::chrono::seconds slot_check_every{10}; // open slots are cl
 inline constexpr std::chrono::seconds forecast_check_every{60};
 inline constexpr std::chrono::seconds maintain_every{60}; // of the history
 inline constexpr std::chrono::seconds touched_for{30};    // after its last request a volume is told of time
-inline constexpr std::size_t instances_timed_max = 4096;  // whose latencies are known at once
+inline constexpr std::chrono::seconds round_every{60};   // that the board's volumes are looked up; idle ones are told
+inline constexpr std::chrono::seconds round_again{5};    // while volumes are still being opened
+inline constexpr std::size_t told_per_second_min = 64;   // volumes of a round
+inline constexpr std::size_t instances_timed_max = 4096; // whose latencies are known at once
 
 struct observer_state {
   explicit observer_state(observer_actor::pointer self) : self(self) {}
@@ -40,7 +44,9 @@ struct observer_state {
   std::shared_ptr<inbox> arrived = std::make_shared<inbox>();
   std::unordered_map<volume_uuid, boot_time> touched;
   std::unordered_map<instance_id, read_write_tally> latencies; // of requests on all volumes
-  boot_time next_slot_check{}, next_forecast_check{}, next_maintenance{};
+  std::vector<volume_name> round;                              // of all volumes; told from the back
+  std::size_t told_per_second = told_per_second_min;
+  boot_time started{}, next_round{}, next_slot_check{}, next_forecast_check{}, next_maintenance{};
   std::uint64_t seconds_seen = 0, rows_seen = 0, rows_homeless = 0; // homeless: their volume had no pattern actor
   const char* name = "observer";
 
@@ -48,6 +54,9 @@ private:
   void hand_out(volume_uuid volume, observed second);
   void time_instances(double now_seconds, const observed& second);
   void publish_latencies(double now_seconds);
+  bool tell(const volume_name& volume, bool pattern_too, bool forecaster_too) const; // false: it has no actors yet
+  void go_round(boot_time now);
+  void bound_memory(boot_time now) const;
 };
 
 caf::actor spawn_observer(caf::actor_system& system, node_context* node);

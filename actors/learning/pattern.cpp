@@ -10,6 +10,7 @@
 #include "actors/learning/heat_picture.hpp"
 #include "actors/protocol/error_message.hpp"
 #include "actors/runtime/ask.hpp"
+#include "actors/runtime/instance_summary.hpp"
 #include "config/log.hpp"
 #include "store/history/history.hpp"
 #include "store/meta/catalogue.hpp"
@@ -22,6 +23,20 @@ constexpr ask_verb pattern_verbs[] = {
     {"reload", "learns the volume again from its history"},
 };
 
+// Tells the actor that its job has ended, however it ends.
+class end_of_job {
+public:
+  end_of_job(caf::actor_addr to, std::uint64_t number) : to_(std::move(to)), number_(number) {}
+  end_of_job(const end_of_job&) = delete;
+  ~end_of_job() {
+    if (const auto strong = caf::actor_cast<pattern_actor>(to_))
+      caf::anon_send(strong, atom::fitted_v, fit_completion{number_});
+  }
+
+private:
+  caf::actor_addr to_;
+  std::uint64_t number_;
+};
 
 // The chunk that the data plane counts in: of the size the volume had when it was opened.
 volume_pattern::shape shape_of(const store::volume_record& record, const settings& wanted) {
@@ -40,10 +55,14 @@ volume_pattern::shape shape_of(const store::volume_record& record, const setting
 } // namespace
 
 pattern_state::~pattern_state() {
+  const auto over = to_caf({errc::unavailable, "the volume's pattern actor has ended; ask again", 0});
   for (auto& [number, job] : heat_jobs)
-    job->promise.deliver(to_caf({errc::unavailable, "the volume's pattern actor has ended; ask again", 0}));
+    job->promise.deliver(over);
+  for (auto& one : heat_waiting)
+    one.promise.deliver(over);
   if (node == nullptr || node->history == nullptr)
     return;
+  node->learned.erase(uuid);
   keep(slot.close());
   save();
 }
@@ -61,31 +80,90 @@ std::optional<volume_pattern::shape> pattern_state::shape() const {
   return shape_of(*record, *node->current_settings());
 }
 
-fit_pool::job pattern_state::job_of(const char* what, std::function<void()> work, std::uint64_t number) const {
-  return {fmt::format("{} {} {}", what, uuid.to_string(), number), fit_pool::urgency::person_waits,
+fit_pool::job pattern_state::job_of(const char* what, std::function<void()> work, std::uint64_t number,
+                                    fit_pool::urgency level) const {
+  return {fmt::format("{} {} {}", what, uuid.to_string(), number), level,
           [work = std::move(work), to = self->address(), number] {
+            const end_of_job tell(to, number);
             work();
-            if (const auto strong = caf::actor_cast<pattern_actor>(to))
-              caf::anon_send(strong, atom::fitted_v, fit_completion{number});
           }};
 }
 
-void pattern_state::need_pattern(bool use_saved) {
+bool pattern_state::submit(const std::shared_ptr<pattern_job>& job, fit_pool::urgency level) {
   const auto wanted = shape();
-  if (loading || !wanted || node->history == nullptr)
-    return;
-  loading = std::make_shared<load_job>();
-  loading_number = next_job++;
-  const auto work = [box = loading, history = node->history, volume = uuid, shape = *wanted,
-                     now = node->clock->wall_now(), use_saved] {
-    auto loaded = load_pattern(*history, volume, shape, now, use_saved);
-    if (loaded)
-      box->pattern = std::move(*loaded);
-    else
-      log::error("volume {}: nothing can be learned: {}", volume.to_string(), loaded.error().to_string());
+  if (!wanted)
+    return false;
+  // What waits is learned afterwards: no window may end before it.
+  const auto now = node->clock->wall_now();
+  const auto until = waiting.empty() ? now : std::min(now, wall_time{microseconds{waiting.front().time_us}});
+  const auto work = [job, history = node->history, volume = uuid, shape = *wanted, now, until] {
+    if (job->begun.exchange(true))
+      return;
+    if (job->from != pattern_job::source::memory) {
+      auto loaded = load_pattern(*history, volume, shape, now, job->from == pattern_job::source::saved);
+      if (!loaded)
+        return log::error("volume {}: nothing can be learned: {}", volume.to_string(), loaded.error().to_string());
+      job->pattern = std::move(*loaded);
+    }
+    job->pattern->advance_to(seconds_of(until));
+    job->outlook = outlook_of(*job->pattern, seconds_of(now));
   };
-  if (const auto sent = node->fits->submit(job_of("pattern", work, loading_number)); !sent)
-    loading.reset(); // the next second tries again
+  const auto sent = node->fits->submit(job_of("pattern", work, job->number, level));
+  if (!sent && sent.error().code != errc::shutting_down)
+    log::debug("volume {}: {}", uuid.to_string(), sent.error().to_string());
+  return sent.has_value();
+}
+
+void pattern_state::send_away(pattern_job::source from, fit_pool::urgency level) {
+  if (node->history == nullptr || node->fits == nullptr)
+    return;
+  if (away) {
+    away->in_use = away->in_use || level != fit_pool::urgency::low;
+    if (level == fit_pool::urgency::person_waits)
+      (void)submit(away, level); // a person takes it along to the front
+    return;
+  }
+  const auto job = std::make_shared<pattern_job>();
+  job->from = from;
+  job->number = next_job++;
+  job->in_use = from == pattern_job::source::memory || level != fit_pool::urgency::low;
+  if (from == pattern_job::source::memory)
+    job->pattern = std::move(*pattern);
+  if (submit(job, level)) {
+    pattern.reset(); // also a former one, where it is learned anew
+    away = job;
+  } else if (from == pattern_job::source::memory) {
+    pattern = std::move(job->pattern); // the next second tries again
+  }
+}
+
+// A job that broke off costs a load: the next second has what was saved and the rows since read again.
+void pattern_state::came_back(pattern_job& job) {
+  const auto now = node->clock->boot_now();
+  if (job.pattern && job.outlook)
+    pattern = std::move(job.pattern);
+  if (job.from != pattern_job::source::memory)
+    changed = true;
+  if (job.outlook)
+    publish(std::move(*job.outlook));
+  publish_at = now + (waiting.empty() || published ? heat_publish_every : heat_publish_first);
+  published = published || job.outlook.has_value();
+}
+
+void pattern_state::publish(pattern_outlook outlook) {
+  const auto record = node->catalogue->find(uuid);
+  if (!record)
+    return; // it is being deleted
+  std::vector<forecasting::board_builder::user> users;
+  for (auto& user : outlook.users) {
+    const auto id = node->history->name_of(store::instance_index{user.instance}).value_or(instance_id{});
+    users.push_back({id, id.value.empty() ? std::string() : summary_of(*node, id).metadata.application, user.share,
+                     std::move(user.heat)});
+  }
+  if (const auto put =
+          node->predictions.put({uuid, record->name, record->size}, std::move(outlook.heat), std::move(users));
+      !put)
+    log::debug("volume {}: {}", uuid.to_string(), put.error().to_string());
 }
 
 void pattern_state::learn(const observed& second) {
@@ -96,7 +174,8 @@ void pattern_state::learn(const observed& second) {
     const double requests = static_cast<double>(row.reads) + row.writes;
     const double bytes = static_cast<double>(row.read_bytes + row.write_bytes);
     pattern->add({time, row.chunk, static_cast<double>(row.reads), static_cast<double>(row.writes), bytes,
-                  requests > 0 ? bytes * row.sequential / requests : 0});
+                  requests > 0 ? bytes * row.sequential / requests : 0,
+                  node->history->intern(row.instance).value_or(store::instance_index{0}).value});
   }
   changed = true;
 }
@@ -164,41 +243,118 @@ void pattern_state::time(const observed& second) {
 void pattern_state::observe(const observed& second) {
   time(second);
   keep(slot.add(second));
-  if (pattern && !loading)
+  used_at = node->clock->boot_now();
+  const double now = static_cast<double>(second.time_us) * 1e-6;
+  if (pattern && !pattern->is_due(now) && !publish_is_due())
     return learn(second);
-  need_pattern(true);
-  if (waiting.size() >= pattern_seconds_waiting_max)
-    waiting.pop_front(); // it is in the history all the same
+  await_pattern(second);
+  send_away(pattern ? pattern_job::source::memory : pattern_job::source::saved, fit_pool::urgency::normal);
+  if (pattern) // the fit threads take nothing more now
+    catch_up();
+}
+
+// While the fit threads have much to do, the board waits for the end of the next window.
+bool pattern_state::publish_is_due() {
+  const auto now = node->clock->boot_now();
+  if (now < publish_at)
+    return false;
+  if (node->fits->now().queued < heat_publish_jobs_max)
+    return true;
+  publish_at = now + heat_publish_every;
+  return false;
+}
+
+void pattern_state::await_pattern(const observed& second) {
+  rows_waiting += second.rows.size();
   waiting.push_back(second);
+  // The oldest are in the history all the same.
+  while (waiting.size() > pattern_seconds_waiting_max ||
+         (rows_waiting > pattern_rows_waiting_max && waiting.size() > 1)) {
+    rows_waiting -= waiting.front().rows.size();
+    waiting.pop_front();
+  }
+}
+
+// Learns what waited. Where a window ends in it, the job goes on with the next one.
+void pattern_state::catch_up() {
+  while (!waiting.empty()) {
+    const double now = static_cast<double>(waiting.front().time_us) * 1e-6;
+    if (pattern->is_due(now)) {
+      send_away(pattern_job::source::memory, fit_pool::urgency::normal);
+      if (away)
+        return;
+    }
+    learn(waiting.front()); // also where no job can be had: then it is learned here
+    rows_waiting -= waiting.front().rows.size();
+    waiting.pop_front();
+  }
 }
 
 void pattern_state::tick() {
   const double now = seconds_of(node->clock->wall_now());
   keep(slot.close_before(now));
-  if (pattern)
-    pattern->advance_to(now);
+  if (pattern && (pattern->is_due(now) || (changed && publish_is_due())))
+    send_away(pattern_job::source::memory, fit_pool::urgency::normal);
+  else if (!pattern && !away && !published)
+    send_away(pattern_job::source::saved, fit_pool::urgency::low); // so that the board knows the volume
   const auto forgotten = [now](const auto& known) { return known.second.forgotten(now); };
   std::erase_if(chunk_latencies, forgotten);
   std::erase_if(instance_latencies, forgotten);
+  report_memory();
+}
+
+void pattern_state::report_memory() {
+  constexpr std::size_t tally_bytes = sizeof(read_write_tally) + 48; // and its node
+  if (!pattern && chunk_latencies.empty())
+    return node->learned.erase(uuid);
+  node->learned.report(
+      uuid, (pattern ? pattern->bytes() : 0) + (chunk_latencies.size() + instance_latencies.size()) * tally_bytes,
+      used_at);
+}
+
+void pattern_state::unload(byte_count most) {
+  if (pattern && most.value > 0) {
+    pattern->shrink_to(most.value);
+    changed = true;
+  } else if (pattern) {
+    save();
+    pattern.reset();
+  }
+  chunk_latencies.clear();
+  report_memory();
 }
 
 void pattern_state::reload() {
-  if (loading) {
+  if (away) {
     reload_again = true;
     return;
   }
-  need_pattern(false);
+  send_away(pattern_job::source::history, fit_pool::urgency::critical);
 }
 
 caf::result<heat_view> pattern_state::heat(const heat_request& request) {
-  if (heat_jobs.size() >= heat_requests_max)
+  if (heat_jobs.size() + heat_waiting.size() >= heat_requests_max)
     return to_caf({errc::busy, fmt::format("{} heat maps are being drawn already", heat_requests_max), 0});
   if (node->history == nullptr)
     return to_caf({errc::unavailable, "the history could not be opened: nothing is learned until the next start", 0});
+  if (!node->catalogue->find(uuid))
+    return to_caf({errc::not_found, "there is no volume " + uuid.to_string(), 0});
+  auto promise = self->make_response_promise<caf::response_promise>();
+  used_at = node->clock->boot_now();
+  if (!pattern || pattern->is_due(seconds_of(node->clock->wall_now())))
+    send_away(pattern ? pattern_job::source::memory : pattern_job::source::saved, fit_pool::urgency::person_waits);
+  if (away)
+    heat_waiting.push_back({request, promise});
+  else
+    draw(request, promise);
+  return caf::delegated<heat_view>{};
+}
+
+void pattern_state::draw(const heat_request& request, caf::response_promise promise) {
   const auto record = node->catalogue->find(uuid);
   const auto wanted = shape();
   if (!record || !wanted)
-    return to_caf({errc::not_found, "there is no volume " + uuid.to_string(), 0});
+    return promise.deliver(to_caf({errc::not_found, "there is no volume " + uuid.to_string(), 0}));
   heat_knowledge known;
   known.uuid = uuid, known.name = record->name, known.size = record->size, known.shape = *wanted;
   known.now = node->clock->wall_now();
@@ -208,30 +364,22 @@ caf::result<heat_view> pattern_state::heat(const heat_request& request) {
   for (const auto& [instance, tally] : instance_latencies)
     known.instance_latencies.emplace(instance, tally.at(now));
   if (pattern) {
-    pattern->advance_to(now);
     known.heat = pattern->heat(now);
-    known.hot_sets = pattern->hot_sets(hot_set_size);
+    known.hot_sets = pattern->hot_sets(board_hot_set_size);
   }
   const auto job = std::make_shared<heat_job>();
-  job->promise = self->make_response_promise<caf::response_promise>();
+  job->promise = std::move(promise);
   const auto number = next_job++;
   heat_jobs.emplace(number, job);
-  const auto work = [job, known = std::move(known), request, history = node->history, load = !pattern,
-                     now]() mutable {
-    if (load) // nothing has happened since the start: what the history holds
-      if (const auto loaded = load_pattern(*history, known.uuid, known.shape, known.now, true)) {
-        known.heat = loaded->heat(now);
-        known.hot_sets = loaded->hot_sets(hot_set_size);
-      }
+  const auto work = [job, known = std::move(known), request, history = node->history]() mutable {
     job->view = draw_heat(*history, known, request);
   };
   // The picture shows this very second: it is drawn when the open slot is in the history (and goes on as another
   // part).
-  keep(slot.close(), [fits = node->fits, drawing = job_of("heat", work, number)] {
+  keep(slot.close(), [fits = node->fits, drawing = job_of("heat", work, number, fit_pool::urgency::person_waits)] {
     if (const auto sent = fits->submit(drawing); !sent)
       log::warning("{}: {}", drawing.name, sent.error().to_string()); // who asked is answered by its timeout
   });
-  return caf::delegated<heat_view>{};
 }
 
 void pattern_state::fitted(const fit_completion& done) {
@@ -244,19 +392,23 @@ void pattern_state::fitted(const fit_completion& done) {
       job->promise.deliver(to_caf(job->view.error()));
     return;
   }
-  if (!loading || done.job != loading_number)
+  if (!away || done.job != away->number)
     return;
-  if (loading->pattern)
-    pattern = std::move(loading->pattern);
-  loading.reset();
-  changed = true;
+  const auto job = std::exchange(away, nullptr);
+  came_back(*job);
   if (std::exchange(reload_again, false))
     return reload();
-  if (!pattern)
-    return waiting.clear();
-  for (const auto& second : waiting)
-    learn(second);
-  waiting.clear();
+  for (auto& one : std::exchange(heat_waiting, {}))
+    draw(one.request, std::move(one.promise));
+  if (pattern) {
+    catch_up();
+  } else {
+    waiting.clear();
+    rows_waiting = 0;
+  }
+  if (pattern && !job->in_use && waiting.empty())
+    pattern.reset(); // only its outlook was wanted
+  report_memory();
 }
 
 caf::result<std::string> pattern_state::ask(const std::string& message) {
@@ -272,7 +424,7 @@ caf::result<std::string> pattern_state::ask(const std::string& message) {
   if (parsed->verb != "known")
     return to_caf(unknown_verb(*parsed, pattern_verbs).value());
   return fmt::format("{} chunks known; {}", pattern ? pattern->known_chunks() : 0,
-                     loading   ? "being loaded"
+                     away      ? "a job has it"
                      : pattern ? "loaded"
                                : "not needed yet");
 }
@@ -294,6 +446,7 @@ pattern_actor::behavior_type pattern(pattern_actor::stateful_pointer<pattern_sta
       [state](atom::observe, const observed& second) { state->observe(second); },
       [state](atom::tick) { state->tick(); },
       [state](atom::reload) { state->reload(); },
+      [state](atom::unload, byte_count most) { state->unload(most); },
       [state](atom::heat, const heat_request& request) { return state->heat(request); },
       [state](atom::fitted, const fit_completion& done) { state->fitted(done); },
   };

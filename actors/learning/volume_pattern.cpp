@@ -10,7 +10,7 @@ namespace gnomon::actors {
 namespace {
 
 constexpr double pattern_magic = 0x70617474; // "patt"
-constexpr double pattern_version = 1;
+constexpr double pattern_version = 2;        // 2: with the mix of accesses
 constexpr auto learn_back = std::chrono::hours(14 * 24);
 
 wall_time wall_of(double seconds) { return wall_time{microseconds{static_cast<std::int64_t>(seconds * 1e6)}}; }
@@ -90,6 +90,7 @@ arma::vec volume_pattern::to_numbers() const {
     out.insert(out.end(), part.begin(), part.end());
   };
   append(heat_.to_numbers());
+  append(mix_.to_numbers());
   for (const auto& w : windows_) {
     out.push_back(w.set.options().window_seconds);
     out.push_back(w.start_seconds);
@@ -122,13 +123,17 @@ result<volume_pattern> volume_pattern::from_numbers(const arma::vec& numbers, co
   volume_pattern out(wanted);
   out.heat_until_seconds_ = out.newest_seconds_ = next();
   const double windows = next();
-  const auto heat = part();
-  if (!heat || !std::isfinite(out.heat_until_seconds_))
+  const auto heat = part(), mix = part();
+  if (!heat || !mix || !std::isfinite(out.heat_until_seconds_))
     return broken();
   auto map = forecasting::heat_map::from_numbers(*heat);
   if (!map)
     return tl::unexpected(map.error());
   out.heat_ = std::move(*map);
+  auto users = forecasting::access_mix::from_numbers(*mix);
+  if (!users)
+    return tl::unexpected(users.error());
+  out.mix_ = std::move(*users);
   if (windows != static_cast<double>(wanted.horizons_seconds.size()))
     return fail(errc::invalid_argument, "saved pattern: of other horizons");
   for (const double horizon : wanted.horizons_seconds) {
@@ -173,6 +178,30 @@ void volume_pattern::close(window& w, double now_seconds) {
   w.start_seconds = slot_of(now_seconds, length);
 }
 
+bool volume_pattern::is_due(double now_seconds) const {
+  return std::any_of(windows_.begin(), windows_.end(), [&](const window& w) {
+    return !w.open.empty() && now_seconds >= w.start_seconds + w.set.options().window_seconds;
+  });
+}
+
+std::size_t volume_pattern::bytes() const {
+  constexpr std::size_t open_chunk = sizeof(forecasting::chunk_window) + 32; // and its node
+  std::size_t sum = sizeof *this + heat_.bytes() + mix_.bytes();
+  for (const auto& w : windows_)
+    sum += sizeof w + w.set.bytes() + w.open.size() * open_chunk;
+  return sum;
+}
+
+void volume_pattern::shrink_to(std::size_t most_bytes) {
+  for (auto kept = heat_.chunks(); bytes() > most_bytes && kept > 0;) {
+    kept /= 2;
+    heat_.keep_warmest(kept);
+    mix_.forget_chunks();
+    for (auto& w : windows_)
+      w.set.keep_hottest(kept);
+  }
+}
+
 void volume_pattern::advance_to(double now_seconds) {
   for (auto& w : windows_)
     close(w, now_seconds);
@@ -183,8 +212,10 @@ void volume_pattern::add(const access& what) {
     return;
   advance_to(what.time_seconds);
   newest_seconds_ = std::max(newest_seconds_, what.time_seconds);
-  if (what.time_seconds >= heat_until_seconds_)
+  if (what.time_seconds >= heat_until_seconds_) {
     heat_.add(what.time_seconds, what.chunk, what.reads, what.writes, what.bytes);
+    mix_.add(what.time_seconds, what.chunk, what.instance, what.reads, what.writes);
+  }
   for (auto& w : windows_) {
     if (what.time_seconds < w.start_seconds)
       continue;
@@ -231,7 +262,7 @@ void replay(const store::history& history, volume_uuid volume, store::resolution
       const double requests = static_cast<double>(c.reads + c.writes);
       const double bytes = static_cast<double>(c.read_bytes + c.write_bytes);
       into.add({seconds_of(row.slot), row.chunk, static_cast<double>(c.reads), static_cast<double>(c.writes), bytes,
-                requests > 0 ? bytes * static_cast<double>(c.sequential) / requests : 0});
+                requests > 0 ? bytes * static_cast<double>(c.sequential) / requests : 0, row.instance.value});
     }
   }
 }

@@ -10,6 +10,7 @@
 
 #include "actors/protocol/learning_messages.hpp"
 #include "config/error.hpp"
+#include "forecasting/heat/access_mix.hpp"
 #include "forecasting/heat/heat.hpp"
 #include "forecasting/heat/hot_set.hpp"
 #include "store/history/history.hpp"
@@ -70,6 +71,7 @@ public:
     double time_seconds = 0;
     chunk_index chunk;
     double reads = 0, writes = 0, bytes = 0, sequential_bytes = 0;
+    std::uint32_t instance = 0; // its number in the history
   };
   struct hot_window {
     double horizon_seconds = 0;
@@ -87,6 +89,8 @@ public:
   void add(const access& what);
   // Time goes on: windows that are over are closed.
   void advance_to(double now_seconds);
+  // Whether a window is over at this time: add() and advance_to() would learn from it, which takes milliseconds.
+  bool is_due(double now_seconds) const;
 
   // After from_numbers(): rows of the history from here on bring the state up to date.
   double replay_from_seconds() const;
@@ -95,6 +99,11 @@ public:
   // what was seen in it so far stands for it.
   std::vector<hot_window> hot_sets(std::size_t count) const;
   const shape& of() const { return shape_; }
+  const forecasting::access_mix& mix() const { return mix_; }
+  // Memory held, roughly. shrink_to() forgets the chunks that matter least until it is at most `most_bytes`, or no
+  // chunk is left.
+  std::size_t bytes() const;
+  void shrink_to(std::size_t most_bytes);
   std::size_t known_chunks() const { return heat_.chunks(); }
 
 private:
@@ -109,6 +118,7 @@ private:
 
   shape shape_;
   forecasting::heat_map heat_;
+  forecasting::access_mix mix_;
   double heat_until_seconds_ = 0; // rows before it are in the heat map already
   double newest_seconds_ = 0;
   std::vector<window> windows_; // per horizon
@@ -121,7 +131,7 @@ result<volume_pattern> load_pattern(const store::history& from, volume_uuid volu
 
 // The saved form.
 inline constexpr const char* pattern_model_name = "pattern";
-inline constexpr std::uint32_t pattern_model_version = 1;
+inline constexpr std::uint32_t pattern_model_version = 2;
 store::bytes to_bytes(const arma::vec& numbers);
 result<arma::vec> numbers_from(store::bytes_view bytes); // corrupt: not a whole number of doubles
 

@@ -16,6 +16,7 @@
 #include "actors/learning/observer.hpp"
 #include "actors/learning/pattern.hpp"
 #include "actors/node/node_parts.hpp"
+#include "actors/learning/import_journal.hpp"
 #include "actors/node/service_manager.hpp"
 #include "actors/protocol/error_message.hpp"
 #include "actors/runtime/liveness.hpp"
@@ -234,6 +235,7 @@ result<void> node::open_history() {
   options.ages = p.ages.get();
   options.disk_max = wanted->history.disk_max;
   options.keep_chunks[static_cast<std::size_t>(store::resolution::five_minutes)] = wanted->history.retention;
+  options.lasting_models = {imports_model_name}; // cannot be learned again
   auto opened = store::history::open(std::move(options));
   if (!opened)
     return tl::unexpected(opened.error());

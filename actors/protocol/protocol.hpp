@@ -9,6 +9,7 @@
 #include <caf/type_id.hpp>
 #include <caf/typed_actor.hpp>
 
+#include "actors/protocol/board_messages.hpp"
 #include "actors/protocol/event_messages.hpp"
 #include "actors/protocol/import_messages.hpp"
 #include "actors/protocol/instance_messages.hpp"
@@ -61,6 +62,9 @@ GNOMON_ATOM(tick)
 GNOMON_ATOM(observe)
 GNOMON_ATOM(heat)
 GNOMON_ATOM(forecast)
+GNOMON_ATOM(board)
+GNOMON_ATOM(round)
+GNOMON_ATOM(unload)
 GNOMON_ATOM(fitted)
 GNOMON_ATOM(reload)
 GNOMON_ATOM(take_in)
@@ -221,8 +225,11 @@ using observer_actor = supervised_actor::extend<caf::reacts_to<atom::tick>,
 using pattern_actor = supervised_actor::extend<
     // One second of the volume. From the observer.
     caf::reacts_to<atom::observe, observed>,
-    // Time has passed: close what is over. From the observer, for volumes touched a moment ago.
+    // Time has passed: close what is over. From the observer, soon after a volume was touched, now and then for others.
     caf::reacts_to<atom::tick>,
+    // Memory is scarce: keep at most so many bytes of the pattern; 0: none, it comes back when it is needed. From the
+    // observer.
+    caf::reacts_to<atom::unload, byte_count>,
     // The history holds more than this actor has seen (an import): learn it all again.
     caf::reacts_to<atom::reload>, caf::replies_to<atom::heat, heat_request>::with<heat_view>,
     // A job on the fit threads is done.
@@ -234,6 +241,8 @@ using forecaster_actor = supervised_actor::extend<
     caf::replies_to<atom::forecast, forecast_request>::with<forecast_view>,
     // There is new load: fit again when it is time. From the observer.
     caf::reacts_to<atom::tick>,
+    // The same for a volume that may be idle: fit now and then. From the observer, in its round.
+    caf::reacts_to<atom::round>,
     // The past is another than what was learned from (an import): fit again.
     caf::reacts_to<atom::reload>, caf::reacts_to<atom::fitted, fit_completion>>;
 
@@ -371,6 +380,8 @@ using control_actor = supervised_actor::extend<
     // As at the volume's pattern actor and forecaster.
     caf::replies_to<atom::heat, volume_ref, heat_request>::with<heat_view>,
     caf::replies_to<atom::forecast, forecast_request>::with<forecast_view>,
+    // The prediction board, in short or one volume of it; not_found.
+    caf::replies_to<atom::board, board_request>::with<board_view>,
     // As at the importer.
     caf::replies_to<atom::take_in, volume_ref>::with<import_terms>,
     caf::replies_to<atom::take_in, volume_ref, import_note>::with<import_receipt>,
@@ -443,6 +454,8 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::heat_request))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::heat_view))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::forecast_request))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::forecast_view))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::board_request))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::board_view))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::fit_completion))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::import_terms))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::import_note))

@@ -14,6 +14,8 @@
 #include "actors/protocol/volume_messages.hpp"
 #include "actors/runtime/alert_inbox.hpp"
 #include "actors/runtime/configuration.hpp"
+#include "actors/runtime/learned_memory.hpp"
+#include "actors/runtime/prediction_publisher.hpp"
 #include "actors/runtime/recordings.hpp"
 #include "actors/runtime/supervision_tree.hpp"
 #include "actors/runtime/volume_children.hpp"
@@ -79,32 +81,8 @@ struct node_facts {
 // What the observer has done since the node started, over all its incarnations; for /metrics.
 struct observation_totals {
   std::atomic<std::uint64_t> collections{0}, rows{0};
-  std::atomic<std::uint64_t> lost{0}; // rows of volumes without a pattern actor, or beyond a second's limit
-};
-
-// How good the latest forecast of each volume's requests was on the volume's own past; for /metrics. Any thread.
-class forecast_board {
-public:
-  struct entry {
-    std::int64_t fitted_us = 0;
-    std::vector<horizon_score> horizons;
-  };
-  void put(volume_uuid volume, entry e) {
-    std::lock_guard lock(mutex_);
-    entries_[volume] = std::move(e);
-  }
-  void erase(volume_uuid volume) {
-    std::lock_guard lock(mutex_);
-    entries_.erase(volume);
-  }
-  std::unordered_map<volume_uuid, entry> all() const {
-    std::lock_guard lock(mutex_);
-    return entries_;
-  }
-
-private:
-  mutable std::mutex mutex_;
-  std::unordered_map<volume_uuid, entry> entries_;
+  std::atomic<std::uint64_t> lost{0};     // rows of volumes without a pattern actor, or beyond a second's limit
+  std::atomic<std::uint64_t> unplaced{0}; // requests counted without their chunk and instance
 };
 
 // Why volumes are not served, and what keeps changes from being recorded; for status, lists and /health. The registry
@@ -165,8 +143,9 @@ public:
   recording_table recordings;
   reload_desk reloads;
   observation_totals observed;
-  forecast_board forecasts;
   problem_board problems;
+  prediction_publisher predictions;
+  learned_memory learned;
   std::atomic<node_state> state{node_state::starting};
 
   std::shared_ptr<const settings> current_settings() const { return locked(settings_); }

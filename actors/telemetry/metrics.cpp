@@ -161,12 +161,19 @@ void put_learning(buffer& out, const node_context& node) {
       node.observed.rows.load());
   one("gnomon_observation_lost_rows_total", "counter", "Collected rows that reached no pattern actor.",
       node.observed.lost.load());
+  one("gnomon_observation_unplaced_requests_total", "counter",
+      "Requests counted without their chunk and instance, for want of room in the rings.",
+      node.observed.unplaced.load());
+  one("gnomon_learned_bytes", "gauge", "Memory of the volumes' access patterns.", node.learned.total());
+  one("gnomon_learned_patterns", "gauge", "Volumes whose access pattern is loaded.", node.learned.loaded());
   if (node.history != nullptr) {
     const auto h = node.history->status();
     one("gnomon_history_rows_total", "counter", "Rows appended to the history.", h.rows_appended);
     one("gnomon_history_refused_rows_total", "counter", "Rows that met a limit or a full disk.", h.rows_refused);
     one("gnomon_history_disk_bytes", "gauge", "Size of the history's file.", h.disk_bytes);
     one("gnomon_history_used_bytes", "gauge", "Pages of it in use.", h.used_bytes);
+    one("gnomon_history_model_bytes", "gauge", "Pages of learned models, within the file.", h.model_bytes);
+    one("gnomon_history_models_trimmed_total", "counter", "Models dropped by age or size.", h.models_trimmed);
     one("gnomon_history_parts_sealed_total", "counter", "Parts rolled up to a coarser resolution.", h.parts_sealed);
     one("gnomon_history_parts_trimmed_total", "counter", "Parts dropped by age or size.", h.parts_trimmed);
     one("gnomon_history_corrupt_records_total", "counter", "Damaged records skipped.", h.corrupt_records);
@@ -181,32 +188,48 @@ void put_learning(buffer& out, const node_context& node) {
   }
 }
 
+// From the prediction board: volumes that were fitted.
 void put_forecasts(buffer& out, const node_context& node) {
-  if (node.catalogue == nullptr)
-    return;
-  auto by_uuid = node.forecasts.all();
-  std::map<std::string, forecast_board::entry> forecasts; // by name
-  for (const auto& record : node.catalogue->list())
-    if (const auto found = by_uuid.find(record.uuid); found != by_uuid.end())
-      forecasts.emplace(escape_label(record.name.value), std::move(found->second));
+  const auto board = node.predictions.board();
+  const double now = seconds_of(node.clock->wall_now());
+  const auto one = [&out](std::string_view name, std::string_view type, std::string_view help, auto value) {
+    head(out, name, type, help);
+    put(out, "{} {}\n", name, value);
+  };
+  one("gnomon_board_volumes", "gauge", "Volumes on the prediction board.", board->volumes().size());
+  one("gnomon_board_instances", "gauge", "Instances of volumes on it.", board->instances().size());
+  one("gnomon_board_bytes", "gauge", "Memory of it.", board->bytes());
+  one("gnomon_board_refused_total", "counter", "Entries that found no room on it.", node.predictions.refused());
+  std::map<std::string, const forecasting::load_outlook*> forecasts; // by name
+  for (const auto& volume : board->volumes())
+    if (volume->load->fitted_seconds > 0)
+      forecasts.emplace(escape_label(volume->name.value), volume->load.get());
   if (forecasts.empty())
     return;
-  const auto now_us = to_microseconds(node.clock->wall_now());
   head(out, "gnomon_forecast_age_seconds", "gauge", "Since the volume's load was forecast.");
   for (const auto& [name, forecast] : forecasts)
     put(out, "gnomon_forecast_age_seconds{{volume=\"{}\"}} {:.0f}\n", name,
-        std::max(0.0, static_cast<double>(now_us - forecast.fitted_us) * 1e-6));
+        std::max(0.0, now - forecast->fitted_seconds));
+  head(out, "gnomon_forecast_requests_per_second", "gauge", "Mean load expected within the horizon.");
+  for (const auto& [name, forecast] : forecasts)
+    for (const auto& horizon : forecast->horizons)
+      put(out, "gnomon_forecast_requests_per_second{{volume=\"{}\",horizon_seconds=\"{:.0f}\"}} {:.3f}\n", name,
+          horizon.ahead_seconds, horizon.of(forecasting::board_load::requests).per_second);
+  head(out, "gnomon_forecast_burst_chance", "gauge", "Chance of a burst within the horizon, 0 to 1.");
+  for (const auto& [name, forecast] : forecasts)
+    for (const auto& horizon : forecast->horizons)
+      put(out, "gnomon_forecast_burst_chance{{volume=\"{}\",horizon_seconds=\"{:.0f}\"}} {:.3f}\n", name,
+          horizon.ahead_seconds, horizon.burst.chance);
   head(out, "gnomon_forecast_error", "gauge",
        "Error on the volume's own past over that of \"as one slot ago\" (MASE, log scale); method: served, or the "
-       "best "
-       "naive one.");
+       "best naive one.");
   for (const auto& [name, forecast] : forecasts)
-    for (const auto& horizon : forecast.horizons)
+    for (const auto& horizon : forecast->horizons)
       for (const auto& [method, error] :
-           {std::pair("served", horizon.served_mase), {"naive", horizon.best_naive_mase}})
-        if (horizon.origins > 0)
-          put(out, "gnomon_forecast_error{{volume=\"{}\",horizon_seconds=\"{}\",method=\"{}\"}} {:.3f}\n", name,
-              horizon.ahead_us / 1'000'000, method, double(error));
+           {std::pair("served", horizon.accuracy.served_mase), {"naive", horizon.accuracy.naive_mase}})
+        if (horizon.accuracy.origins > 0)
+          put(out, "gnomon_forecast_error{{volume=\"{}\",horizon_seconds=\"{:.0f}\",method=\"{}\"}} {:.3f}\n", name,
+              horizon.ahead_seconds, method, error);
 }
 
 void put_actors(buffer& out, const node_context& node) {

@@ -114,6 +114,7 @@ struct snapshot_group_settings {
 struct forecast_settings {
   double cpu_budget = 0.25;                           // of one core, 0..1
   std::chrono::seconds refit_every{300};
+  byte_count memory_max{256ull << 20};
   friend bool operator==(const forecast_settings&, const forecast_settings&) = default;
 };
 struct history_settings {

@@ -243,6 +243,8 @@ void add_cluster_rows(std::vector<setting_row>& rows) {
                        "CPU time for fitting models; 100% is one core."));
   rows.push_back(value("/forecast/refit_every", duration_codec<seconds>{10s, 7 * day}, AT(forecast.refit_every),
                        {.change = live}, "How old a volume's model may become before it is fitted anew."));
+  rows.push_back(value("/forecast/memory_max", size_codec{mib(1), tib(1)}, AT(forecast.memory_max), {.change = live},
+                       "Memory for the access patterns of all volumes; those used longest ago are unloaded first."));
   rows.push_back(object("/history", "How much of the past is kept for learning."));
   rows.push_back(value("/history/retention", duration_codec<seconds>{1h, 730 * day}, AT(history.retention),
                        {.change = live}, "How long access counts are kept."));

@@ -26,7 +26,7 @@ inline constexpr std::array<board_load, board_load_count> board_loads = {board_l
                                                                          board_load::reads, board_load::writes};
 std::string_view to_string(board_load load) noexcept;
 
-// Mean load per second over a time ahead, and the bounds that hold 90 % of what comes.
+// Mean load per second over a time ahead. The bounds hold 90 % of the slots in it, by the forecast's own measure.
 struct expected_load {
   double per_second = 0, low = 0, high = 0;
 };
@@ -130,8 +130,8 @@ struct instance_outlook {
   instance_id instance;
   std::string application; // empty: not known
   volume_uuid volume;
-  double share = 0; // of the volume's requests lately, 0..1
-  std::shared_ptr<const load_outlook> load;
+  double share = 0;                         // of the volume's requests lately, 0..1
+  std::shared_ptr<const load_outlook> load; // that share of the volume's
   std::shared_ptr<const heat_outlook> heat; // hot sets of its own; chunks are the volume's
 };
 

@@ -69,6 +69,22 @@ void make_finite(heat_outlook& heat) {
     make_finite(share);
 }
 
+// A part of a load: everything but its shape in time is in proportion.
+std::shared_ptr<const load_outlook> scaled(const load_outlook& load, double share) {
+  if (load.horizons.empty())
+    return no_load();
+  auto out = std::make_shared<load_outlook>(load);
+  for (auto& horizon : out->horizons) {
+    for (auto& one : horizon.load)
+      one = {one.per_second * share, one.low * share, one.high * share};
+    horizon.burst.threshold_per_second *= share;
+  }
+  for (auto* windows : {&out->quiet, &out->busy})
+    for (auto& window : *windows)
+      window.requests *= share;
+  return out;
+}
+
 // The `kept` warmest chunks, again by chunk.
 heat_outlook warmest(const heat_outlook& from, std::size_t kept) {
   heat_outlook out = from;
@@ -185,6 +201,13 @@ result<void> board_builder::put(volume_uuid volume, load_outlook load) {
   make_finite(load);
   auto next = *known->second;
   next.load = std::make_shared<const load_outlook>(std::move(load));
+  for (auto at = instances_.lower_bound({volume, {}}); at != instances_.end() && at->first.first == volume; ++at) {
+    auto user = *at->second;
+    bytes_ -= bytes_of(user);
+    user.load = scaled(*next.load, user.share);
+    bytes_ += bytes_of(user);
+    at->second = std::make_shared<const instance_outlook>(std::move(user));
+  }
   replace(volumes_, volume, std::move(next));
   return {};
 }
@@ -204,27 +227,32 @@ result<void> board_builder::put(volume_uuid volume, heat_outlook heat) {
   return no_memory();
 }
 
-result<void> board_builder::put(volume_uuid volume, const instance_id& instance, std::string application,
-                                double share, load_outlook load, heat_outlook heat) {
-  if (!volumes_.contains(volume))
+result<void> board_builder::put(volume_uuid volume, std::vector<user> users) {
+  const auto known = volumes_.find(volume);
+  if (known == volumes_.end())
     return fail(errc::not_found, "volume " + volume.to_string() + " is not on the prediction board");
-  const pair_key key{volume, instance};
-  if (!instances_.contains(key) && instances_.size() >= limits_.instances) {
-    ++refused_;
-    return fail(errc::limit_reached,
-                "the prediction board holds " + std::to_string(limits_.instances) + " instances of volumes at most");
+  erase_users(volume);
+  for (auto& one : users) {
+    const pair_key key{volume, one.instance};
+    if (!instances_.contains(key) && instances_.size() >= limits_.instances) {
+      ++refused_;
+      return fail(errc::limit_reached, "the prediction board holds " + std::to_string(limits_.instances) +
+                                           " instances of volumes at most");
+    }
+    make_finite(one.heat);
+    make_finite(one.share);
+    replace(instances_, key,
+            instance_outlook{one.instance, std::move(one.application), volume, one.share,
+                             scaled(*known->second->load, one.share),
+                             std::make_shared<const heat_outlook>(std::move(one.heat))});
+    if (bytes_ <= limits_.bytes)
+      continue;
+    const auto put = instances_.find(key);
+    bytes_ -= bytes_of(*put->second);
+    instances_.erase(put);
+    return no_memory();
   }
-  make_finite(load);
-  make_finite(heat);
-  make_finite(share);
-  replace(instances_, key,
-          instance_outlook{instance, std::move(application), volume, share,
-                           std::make_shared<const load_outlook>(std::move(load)),
-                           std::make_shared<const heat_outlook>(std::move(heat))});
-  if (bytes_ <= limits_.bytes)
-    return {};
-  erase(volume, instance);
-  return no_memory();
+  return {};
 }
 
 result<void> board_builder::no_memory() {
@@ -234,22 +262,19 @@ result<void> board_builder::no_memory() {
 }
 
 void board_builder::erase(volume_uuid volume) {
-  if (const auto known = volumes_.find(volume); known != volumes_.end()) {
-    bytes_ -= bytes_of(*known->second);
-    volumes_.erase(known);
-    changed_ = true;
-  }
+  erase_users(volume);
+  const auto known = volumes_.find(volume);
+  if (known == volumes_.end())
+    return;
+  bytes_ -= bytes_of(*known->second);
+  volumes_.erase(known);
+  changed_ = true;
+}
+
+void board_builder::erase_users(volume_uuid volume) {
   for (auto at = instances_.lower_bound({volume, {}}); at != instances_.end() && at->first.first == volume;) {
     bytes_ -= bytes_of(*at->second);
     at = instances_.erase(at);
-    changed_ = true;
-  }
-}
-
-void board_builder::erase(volume_uuid volume, const instance_id& instance) {
-  if (const auto known = instances_.find({volume, instance}); known != instances_.end()) {
-    bytes_ -= bytes_of(*known->second);
-    instances_.erase(known);
     changed_ = true;
   }
 }

@@ -37,10 +37,15 @@ public:
   // become 0.
   result<void> put(volume_uuid volume, load_outlook load);
   result<void> put(volume_uuid volume, heat_outlook heat);
-  result<void> put(volume_uuid volume, const instance_id& instance, std::string application, double share,
-                   load_outlook load, heat_outlook heat);
+  // All instances that use the volume: replaces those put before. Their load is their share of the volume's.
+  struct user {
+    instance_id instance;
+    std::string application;
+    double share = 0; // of the volume's requests, 0..1
+    heat_outlook heat;
+  };
+  result<void> put(volume_uuid volume, std::vector<user> users);
   void erase(volume_uuid volume); // with its instances
-  void erase(volume_uuid volume, const instance_id& instance);
 
   std::size_t bytes() const { return bytes_; }
   std::size_t volumes() const { return volumes_.size(); }
@@ -55,6 +60,7 @@ private:
   template <class Key, class Outlook>
   void replace(std::map<Key, std::shared_ptr<const Outlook>>& in, const Key& key, Outlook with);
   void fit_bytes();
+  void erase_users(volume_uuid volume);
   result<void> no_memory();
 
   board_limits limits_;

@@ -76,19 +76,26 @@ void heat_map::add(double time_seconds, chunk_index chunk, double reads, double 
   c.bytes = std::min(c.bytes + bytes, count_max);
   c.writes = std::min(c.writes + writes, count_max);
   if (cells_.size() > heat_chunks_max)
-    drop_coldest();
+    keep_warmest(heat_chunks_max - heat_chunks_max / 4); // a quarter goes at once, so that this is rare
 }
 
-// A quarter at once, so that this is rare.
-void heat_map::drop_coldest() {
+void heat_map::keep_warmest(std::size_t chunks) {
+  if (cells_.size() <= chunks)
+    return;
   std::vector<std::pair<double, std::uint64_t>> order;
   order.reserve(cells_.size());
   for (const auto& [chunk, c] : cells_)
     order.emplace_back(c.requests[a_day] * factor(newest_seconds_ - c.last_seconds, day), chunk);
-  const auto middle = order.begin() + static_cast<std::ptrdiff_t>(order.size() / 4);
+  const auto middle = order.begin() + static_cast<std::ptrdiff_t>(order.size() - chunks);
   std::nth_element(order.begin(), middle, order.end());
   for (auto it = order.begin(); it != middle; ++it)
     cells_.erase(it->second);
+  cells_.rehash(0);
+}
+
+std::size_t heat_map::bytes() const {
+  constexpr std::size_t node = 32; // of an unordered_map, its share of the buckets included
+  return sizeof *this + cells_.size() * (sizeof(cell) + sizeof(std::uint64_t) + node);
 }
 
 std::vector<chunk_heat> heat_map::at(double now_seconds) const {

@@ -21,7 +21,7 @@ namespace gnomon::forecasting {
 // 5 min, 30 min, 2 h, 1 day: the horizons, and the daily mean they are compared with.
 inline constexpr std::array<double, 4> heat_half_lives_seconds = {5 * minute, 30 * minute, 2 * hour, day};
 inline constexpr std::size_t heat_half_life_count = heat_half_lives_seconds.size();
-inline constexpr double count_max = 1e15; // of requests or bytes in one window
+inline constexpr double count_max = 1e15;                // of requests or bytes in one window
 inline constexpr std::size_t heat_chunks_max = 1u << 20; // of one map; the coldest are dropped beyond
 
 enum class heat_class {
@@ -58,6 +58,8 @@ public:
   // All chunks known, in order of chunk, as of `now_seconds` (the newest time added, if that is later).
   std::vector<chunk_heat> at(double now_seconds) const;
   std::size_t chunks() const { return cells_.size(); }
+  std::size_t bytes() const;             // of memory, roughly
+  void keep_warmest(std::size_t chunks); // over the day; forgets the others
 
   // Plain numbers [magic, version, ...], to be stored anywhere. from_numbers: errc::corrupt, unsupported.
   static constexpr double magic = 0x68656174; // "heat"
@@ -73,7 +75,6 @@ private:
     double writes = 0; // with the last one
   };
   static void decay(cell& c, double to_seconds);
-  void drop_coldest();
 
   heat_options options_;
   std::unordered_map<std::uint64_t, cell> cells_;

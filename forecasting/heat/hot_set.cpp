@@ -59,9 +59,8 @@ result<hot_set> hot_set::make(const hot_set_options& options) {
 }
 
 hot_set::hot_set(const hot_set_options& options)
-    : options_(options), index_(options.chunk_count, -1), gram_(features, features, arma::fill::zeros),
-      moment_(features, arma::fill::zeros), weight_(features, arma::fill::zeros),
-      score_(hot_method_count, scored_set_sizes.size(), arma::fill::zeros) {
+    : options_(options), gram_(features, features, arma::fill::zeros), moment_(features, arma::fill::zeros),
+      weight_(features, arma::fill::zeros), score_(hot_method_count, scored_set_sizes.size(), arma::fill::zeros) {
   weight_(last_feature) = 0.6;
   weight_(recency_feature) = 1;
   gram_.diag().fill(ridge);
@@ -69,15 +68,38 @@ hot_set::hot_set(const hot_set_options& options)
 }
 
 const hot_set::chunk_state* hot_set::find(std::uint64_t chunk) const {
-  return chunk < index_.size() && index_[chunk] >= 0 ? &chunks_[static_cast<std::size_t>(index_[chunk])] : nullptr;
+  const auto known = index_.find(chunk);
+  return known != index_.end() ? &chunks_[known->second] : nullptr;
 }
 
 hot_set::chunk_state& hot_set::state_of(std::uint64_t chunk) {
-  if (index_[chunk] < 0) {
-    index_[chunk] = static_cast<std::int32_t>(chunks_.size());
+  const auto [known, fresh] = index_.try_emplace(chunk, static_cast<std::uint32_t>(chunks_.size()));
+  if (fresh)
     chunks_.emplace_back().chunk = chunk;
-  }
-  return chunks_[static_cast<std::size_t>(index_[chunk])];
+  return chunks_[known->second];
+}
+
+std::size_t hot_set::bytes() const {
+  constexpr std::size_t index_node = 48;
+  std::size_t sum = sizeof *this + chunks_.capacity() * sizeof(chunk_state) + index_.size() * index_node +
+                    (gram_.n_elem + moment_.n_elem + weight_.n_elem + score_.n_elem) * sizeof(double);
+  for (const auto& s : chunks_)
+    sum += s.profile.capacity() * sizeof(float);
+  return sum;
+}
+
+void hot_set::keep_hottest(std::size_t chunks) {
+  if (chunks_.size() <= chunks)
+    return;
+  const auto middle = chunks_.begin() + static_cast<std::ptrdiff_t>(chunks);
+  std::nth_element(chunks_.begin(), middle, chunks_.end(), [](const chunk_state& a, const chunk_state& b) {
+    return a.heat[heats - 1] != b.heat[heats - 1] ? a.heat[heats - 1] > b.heat[heats - 1] : a.chunk < b.chunk;
+  });
+  chunks_.erase(middle, chunks_.end());
+  chunks_.shrink_to_fit();
+  index_.clear();
+  for (std::uint32_t i = 0; i < chunks_.size(); ++i)
+    index_.emplace(chunks_[i].chunk, i);
 }
 
 std::size_t hot_set::profile_slot(double seconds) const {
@@ -170,8 +192,8 @@ void hot_set::close_window(double start_seconds, const std::vector<chunk_window>
     if (a.chunk.value >= options_.chunk_count || sane(a.requests) <= 0)
       continue;
     order.emplace_back(sane(a.requests), a.chunk.value);
-    if (index_[a.chunk.value] >= 0)
-      requests[static_cast<std::size_t>(index_[a.chunk.value])] += sane(a.requests);
+    if (const auto known = index_.find(a.chunk.value); known != index_.end())
+      requests[known->second] += sane(a.requests);
   }
   if (any_ && !order.empty()) {
     std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
@@ -285,7 +307,8 @@ void hot_set::take(double start_seconds, const std::vector<chunk_window>& activi
   for (auto& s : chunks_) {
     for (std::size_t i = 0; i < heats; ++i)
       s.heat[i] += (1 - half_life_factor(half_lives_windows[i])) * (s.last_window - s.heat[i]);
-    if (s.last_window > 0 && s.profile.empty())
+    // What was used once only, as by a scan, has no usual time of day.
+    if (s.last_window > 0 && s.profile.empty() && s.total > s.last_window)
       s.profile.assign(profile_slots, 0);
     if (!s.profile.empty()) {
       // Several windows fall into one slot of a day: together they forget about 0.4 of it per day.

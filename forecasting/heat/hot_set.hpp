@@ -12,6 +12,7 @@
 
 #include <array>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include <armadillo>
@@ -79,6 +80,9 @@ public:
   hot_prediction predict_by(hot_method method, std::size_t k) const;
 
   std::size_t known_chunks() const { return chunks_.size(); }
+  std::size_t bytes() const; // of memory, roughly
+  // Forgets all but the `chunks` that were used most over the longest half-life.
+  void keep_hottest(std::size_t chunks);
   const hot_set_options& options() const { return options_; }
 
   // The state as plain numbers [magic, version, ...], to be stored anywhere. from_numbers: errc::corrupt,
@@ -123,9 +127,9 @@ private:
   void solve();
 
   hot_set_options options_;
-  std::vector<chunk_state> chunks_; // in order of first appearance
-  std::vector<std::int32_t> index_; // chunk -> index into chunks_, -1: unknown
-  double next_start_ = 0;           // where the next window begins
+  std::vector<chunk_state> chunks_;                        // in order of first appearance
+  std::unordered_map<std::uint64_t, std::uint32_t> index_; // chunk -> index into chunks_
+  double next_start_ = 0;                                  // where the next window begins
   bool any_ = false;
   arma::mat gram_;
   arma::vec moment_, weight_;

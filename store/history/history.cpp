@@ -46,26 +46,6 @@ bytes encode_model(std::uint32_t version, wall_time written, bytes_view blob) {
   return seal_value(value_type::model, model_version, w.payload());
 }
 
-struct opened_model {
-  std::uint32_t version = 0;
-  wall_time written;
-  bytes_view blob;
-};
-
-result<opened_model> open_model(bytes_view stored, std::string_view what) {
-  auto opened = open_value(stored, value_type::model, model_version, what);
-  if (!opened)
-    return tl::unexpected(opened.error());
-  field_reader r(opened->payload);
-  opened_model model;
-  model.version = r.u32();
-  model.written = wall_time(microseconds(r.i64()));
-  model.blob = r.blob(model_bytes_max);
-  if (auto ok = r.finish(what); !ok)
-    return tl::unexpected(ok.error());
-  return model;
-}
-
 } // namespace
 
 std::chrono::seconds slot_length(resolution r) noexcept {
@@ -291,6 +271,9 @@ history_status history::status() const {
   status.rows_refused = rows_refused_;
   status.parts_sealed = parts_sealed_;
   status.parts_trimmed = parts_trimmed_;
+  status.model_bytes =
+      env_->read([](const read_transaction& t) { return t.bytes_used(history_database::models); }).value_or(0);
+  status.models_trimmed = models_trimmed_;
   status.corrupt_records = corrupt_records_;
   status.begun_anew = begun_anew_;
   return status;
@@ -365,16 +348,33 @@ std::optional<instance_id> history::name_of(instance_index index) const {
 
 // --- models
 
+std::uint64_t history::model_share_bytes() const {
+  return static_cast<std::uint64_t>(static_cast<double>(options_.disk_max.value) * options_.models_share);
+}
+
+void history::note_use(const std::string& key) const {
+  std::lock_guard lock(models_mutex_);
+  models_used_[key] = seconds_of(options_.clock->wall_now());
+}
+
 void history::put_model(std::string object, std::string name, std::uint32_t version, bytes blob, done finished) {
   auto named = check_model_names(object, name);
   if (named && blob.size() > model_bytes_max)
     named = fail(errc::limit_reached,
                  fmt::format("model {} of {}: {} bytes, at most {}", name, object, blob.size(), model_bytes_max));
+  if (named && blob.size() > model_share_bytes())
+    named = fail(errc::limit_reached, fmt::format("model {} of {}: {} bytes, all models may have {}", name, object,
+                                                  blob.size(), model_share_bytes()));
   if (!named)
     return finished ? finished(std::move(named)) : void();
-  start([key = model_key(object, name), value = encode_model(version, options_.clock->wall_now(), blob)](
-            write_transaction& t) { return t.put(history_database::models, key, value); },
-        std::move(finished));
+  start(
+      [this, key = model_key(object, name), value = encode_model(version, options_.clock->wall_now(), blob),
+       now = seconds_of(options_.clock->wall_now())](write_transaction& t) -> result<void> {
+        if (auto ok = t.put(history_database::models, key, value); !ok)
+          return ok;
+        return trim_models(t, now);
+      },
+      std::move(finished));
 }
 
 result<void> history::move_mark(write_transaction& t, const history_mark& mark) const {
@@ -408,6 +408,7 @@ result<history_model> history::get_model(std::string_view object, std::string_vi
     auto model = open_model(**stored, what);
     if (!model)
       return tl::unexpected(model.error());
+    note_use(model_key(object, name));
     return history_model{model->version, model->written, bytes(model->blob.begin(), model->blob.end())};
   });
 }

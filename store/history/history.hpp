@@ -118,6 +118,11 @@ struct history_options {
   std::array<std::chrono::seconds, resolution_count> keep_totals{std::chrono::hours(24), std::chrono::hours(7 * 24),
                                                                  std::chrono::hours(90 * 24),
                                                                  std::chrono::hours(2 * 365 * 24)};
+  // Models may fill this share of disk_max; beyond it, and when they are neither written nor read for so long, those
+  // used longest ago go. They can be learned again, but for the ones of these names, which stay.
+  double models_share = 0.25;
+  std::chrono::seconds keep_models{std::chrono::hours(28 * 24)};
+  std::vector<std::string> lasting_models;
   std::chrono::milliseconds commit_delay{500};
   const clock_source* clock = &system_clock_source();
   const clock_source* ages = nullptr; // tells what is too old to keep; none: `clock`
@@ -126,6 +131,7 @@ struct history_options {
 struct history_status {
   std::uint64_t disk_bytes = 0, used_bytes = 0; // size of the file; pages in use
   std::uint64_t rows_appended = 0, parts_sealed = 0, parts_trimmed = 0;
+  std::uint64_t model_bytes = 0, models_trimmed = 0; // pages of models; dropped by age or size
   std::uint64_t corrupt_records = 0; // skipped since the start
   std::uint64_t rows_refused = 0;    // appends that met a limit or a full disk
   bool begun_anew = false;           // the environment was damaged and set aside at the start
@@ -168,7 +174,8 @@ public:
   std::optional<instance_index> find(const instance_id& instance) const; // none: never seen
   std::optional<instance_id> name_of(instance_index index) const; // none for the anonymous one and unknown ones
 
-  // --- models: named blobs of an object (a volume's uuid, an instance, ...), one version of each
+  // --- models: named blobs of an object (a volume's uuid, an instance, ...), one version of each. limit_reached: a
+  // blob beyond model_bytes_max or the models' share of the disk.
   void put_model(std::string object, std::string name, std::uint32_t version, bytes blob, done finished);
   result<void> put_model(std::string object, std::string name, std::uint32_t version, bytes blob);
   result<history_model> get_model(std::string_view object, std::string_view name) const; // not_found, corrupt
@@ -190,12 +197,15 @@ private:
   result<void> move_mark(write_transaction& t, const history_mark& mark) const;
   void start(write_job job, done finished);
   result<void> wait(const std::function<void(done)>& start);
+  result<void> trim_models(write_transaction& t, std::uint64_t now); // models.cpp
   void maintain_step(std::shared_ptr<done> finished, std::uint64_t now);
   void append_or_make_room(std::shared_ptr<write_job> job, std::shared_ptr<done> finished, std::uint64_t now,
                            unsigned attempt);
   result<void> visit_rows(kind what, const history_query& query,
                           const std::function<void(std::uint64_t, const stored_row&)>& visit) const;
   void skip_damaged(const error& why) const;
+  std::uint64_t model_share_bytes() const;
+  void note_use(const std::string& key) const;
 
   const history_options options_;
   std::atomic<std::int64_t> retention_s_{
@@ -204,6 +214,10 @@ private:
   mutable std::mutex instances_mutex_;
   std::unordered_map<instance_id, std::uint32_t> instance_numbers_;
   std::vector<instance_id> instance_names_; // [index - 1]
+  mutable std::mutex models_mutex_;
+  mutable std::unordered_map<std::string, std::uint64_t> models_used_; // key -> seconds; read since the start
+  std::uint64_t models_aged_at_ = 0; // seconds; writer thread
+  std::atomic<std::uint64_t> models_trimmed_{0};
   std::atomic<std::uint64_t> queued_rows_{0};
   mutable std::atomic<std::uint64_t> corrupt_records_{0};
   std::atomic<std::uint64_t> rows_appended_{0}, rows_refused_{0}, parts_sealed_{0}, parts_trimmed_{0};

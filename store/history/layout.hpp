@@ -85,4 +85,25 @@ inline result<void> decode_block(std::string_view key, bytes_view value, std::ve
   return decode_rows(opened->payload, "history: block", rows);
 }
 
+// A model as it is stored; `blob` points into `stored`.
+struct opened_model {
+  std::uint32_t version = 0;
+  wall_time written;
+  bytes_view blob;
+};
+
+inline result<opened_model> open_model(bytes_view stored, std::string_view what) {
+  auto opened = open_value(stored, value_type::model, model_version, what);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  field_reader r(opened->payload);
+  opened_model model;
+  model.version = r.u32();
+  model.written = wall_time(microseconds(r.i64()));
+  model.blob = r.blob(model_bytes_max);
+  if (auto ok = r.finish(what); !ok)
+    return tl::unexpected(ok.error());
+  return model;
+}
+
 } // namespace gnomon::store::history_layout

@@ -358,6 +358,8 @@ struct history::writer {
       return tl::unexpected(ok.error());
     if (auto ok = trim_by_size(budget); !ok)
       return tl::unexpected(ok.error());
+    if (auto ok = owner.trim_models(t, now); !ok)
+      return tl::unexpected(ok.error());
     return !found->empty() || budget == 0; // what was sealed may have completed a coarser part
   }
 

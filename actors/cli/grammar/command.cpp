@@ -18,8 +18,8 @@
 namespace gnomon::actors::cli {
 namespace {
 constexpr std::string_view verbs[] = {"check",    "status",  "reload", "volume", "instance", "heat",   "forecast",
-                                      "event",    "top",     "actors", "ask",      "record", "replay",
-                                      "simulate", "history", "node",   "shadow",   "snapshot", "group",
+                                      "board",    "event",   "top",    "actors", "ask",      "record", "replay",
+                                      "simulate", "history", "node",   "shadow", "snapshot", "group",
                                       "shell",    "help",    "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
                                              "undelete", "purge", "rename", "describe", "read-only",
@@ -127,6 +127,9 @@ struct grammar {
                      out.what);
     add_forecast();
     add_instance_verbs(app.add_subcommand("instance", "compute instances: what they are, do and will do"));
+    auto* board = verb(&app, "board", "the prediction board: what is expected of all volumes, or all of one", board_);
+    board->add_option("VOLUME", board_.request.volume, "its name or uuid: everything the board has of it")
+        ->type_name("");
     add_heat();
     add_cluster_verbs();
     add_record();
@@ -420,6 +423,7 @@ private:
   std::string forecast_volume_;
   instance_id forecast_instance_;
   bool forecast_node_ = false;
+  board_command board_;
   heat_command heat_;
   instance_show_command instance_show_;
   instance_set_command instance_set_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "actors/cli/grammar/snapshot_commands.hpp"
+#include "actors/protocol/board_messages.hpp"
 #include "actors/protocol/event_messages.hpp"
 #include "actors/protocol/instance_messages.hpp"
 #include "actors/protocol/learning_messages.hpp"
@@ -121,6 +122,10 @@ struct forecast_command {
   forecast_request request;
 };
 
+struct board_command {
+  board_request request;
+};
+
 struct heat_command {
   volume_ref volume;
   std::optional<std::chrono::microseconds> since; // nullopt: as far back as there is something to see
@@ -213,7 +218,7 @@ using command =
                  volume_delete_command, volume_undelete_command, volume_purge_command, volume_rename_command,
                  volume_describe_command, volume_access_command, volume_who_command, volume_fence_command,
                  volume_unfence_command, volume_grant_command, volume_clear_command, volume_accept_loss_command,
-                 event_add_command, event_ls_command, event_rm_command, forecast_command, heat_command,
+                 event_add_command, event_ls_command, event_rm_command, forecast_command, board_command, heat_command,
                  instance_ls_command, instance_show_command, instance_set_command, node_ls_command, shadow_ls_command,
                  shadow_create_command, shadow_drop_command, record_command, replay_command, simulate_command,
                  history_import_command, snapshot_create_command, snapshot_ls_command, snapshot_show_command,

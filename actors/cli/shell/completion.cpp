@@ -89,7 +89,7 @@ void add_arguments(completion& out, std::span<const std::string> before, std::st
     add_matching(out.candidates,
                  std::vector<std::string_view>{"requests", "bytes", "reads", "writes", "read-bytes", "write-bytes"},
                  partial);
-  } else if ((verb == "record" || verb == "heat" || verb == "forecast") && before.size() == 1) {
+  } else if ((verb == "record" || verb == "heat" || verb == "forecast" || verb == "board") && before.size() == 1) {
     add_matching(out.candidates, names(name_kind::volumes), partial);
   } else {
     out.is_path = ((verb == "replay" || verb == "simulate" || verb == "check") && before.size() == 1) ||

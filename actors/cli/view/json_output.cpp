@@ -65,6 +65,33 @@ json value_of(const predicted_window& w) {
           {"expected_load", double(w.expected_load)},
           {"fraction_of_mean", double(w.fraction_of_mean)}};
 }
+json value_of(const board_horizon& h) {
+  auto loads = json::object();
+  for (const auto& row : h.loads)
+    loads[std::string(to_string(row.load))] = {
+        {"per_second", double(row.per_second)}, {"low", double(row.low)}, {"high", double(row.high)}};
+  return {{"ahead_us", h.ahead_us},
+          {"loads", loads},
+          {"origins", h.origins},
+          {"served_mase", double(h.served_mase)},
+          {"best_naive_mase", double(h.naive_mase)},
+          {"burst",
+           {{"threshold", double(h.burst_threshold)},
+            {"chance", double(h.burst_chance)},
+            {"announced", h.burst_announced}}}};
+}
+json value_of(const board_hot_chunk& c) {
+  return {{"chunk", c.chunk.value},
+          {"expected_requests", double(c.requests)},
+          {"expected_read_bytes", double(c.read_bytes)},
+          {"trust", double(c.trust)}};
+}
+json value_of(const board_chunk& c) {
+  return {
+      {"chunk", c.chunk.value}, {"reads_per_second", double(c.reads)},    {"requests_per_second", double(c.requests)},
+      {"trend", c.trend},       {"trend_factor", double(c.trend_factor)}, {"read_share", double(c.read_share)},
+      {"last_us", c.last_us}};
+}
 json value_of(const burst_chance& b) {
   return {{"ahead_us", b.ahead_us},
           {"threshold_per_second", double(b.threshold)},
@@ -138,12 +165,56 @@ json value_of(const predicted_load& p) {
 }
 json value_of(const touched_volume& v); // below: they have lists themselves
 json value_of(const horizon_score& h);
+json value_of(const board_hot_set& set);
+json value_of(const board_user& u);
+json value_of(const board_sum& sum);
+json value_of(const board_volume& v);
 template <class T>
 json list_of(const std::vector<T>& values) {
   auto out = json::array();
   for (const auto& value : values)
     out.push_back(value_of(value));
   return out;
+}
+json value_of(const board_hot_set& set) {
+  return {{"ahead_us", set.ahead_us},
+          {"recall", double(set.recall)},
+          {"windows_scored", double(set.windows_scored)},
+          {"chunks", list_of(set.chunks)}};
+}
+json value_of(const board_user& u) {
+  return {{"instance", u.instance.value},
+          {"application", u.application},
+          {"share", double(u.share)},
+          {"horizons", list_of(u.horizons)},
+          {"hot_sets", list_of(u.hot_sets)}};
+}
+json value_of(const board_sum& sum) {
+  return {{"name", sum.name},
+          {"subjects", sum.subjects},
+          {"oldest_us", sum.oldest_us},
+          {"horizons", list_of(sum.horizons)}};
+}
+json value_of(const board_volume& v) {
+  auto read_share = json::array();
+  for (const double share : v.read_share_by_hour)
+    read_share.push_back(share < 0 ? json() : json(share));
+  return {{"name", v.name.value},
+          {"uuid", v.uuid.to_string()},
+          {"size_bytes", v.size.value},
+          {"chunk_bytes", v.chunk_size.value},
+          {"fitted_us", v.fitted_us},
+          {"heat_us", v.heat_us},
+          {"enough_past", v.enough_past},
+          {"horizons", list_of(v.horizons)},
+          {"quiet", list_of(v.quiet)},
+          {"busy", list_of(v.busy)},
+          {"hot_sets", list_of(v.hot_sets)},
+          {"read_share_by_hour", read_share},
+          {"chunks_known", v.chunks_known},
+          {"users_known", v.users_known},
+          {"chunks", list_of(v.chunks)},
+          {"users", list_of(v.users)}};
 }
 json value_of(const horizon_score& h) {
   return {{"ahead_us", h.ahead_us},
@@ -288,6 +359,17 @@ std::string json_of(const forecast_view& v) {
                 {"events", list_of(v.events)},
                 {"fitted_us", v.fitted_us},
                 {"fit_seconds", double(v.fit_seconds)}});
+}
+std::string json_of(const board_view& v) {
+  return print({{"made_us", v.made_us},
+                {"now_us", v.now_us},
+                {"bytes", v.bytes},
+                {"volumes_known", v.volumes_known},
+                {"users_known", v.users_known},
+                {"refused", v.refused},
+                {"node", value_of(v.node)},
+                {"applications", list_of(v.applications)},
+                {"volumes", list_of(v.volumes)}});
 }
 std::string json_of(const heat_view& v) {
   auto picture = json::array();

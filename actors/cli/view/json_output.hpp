@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/protocol/board_messages.hpp"
 #include "actors/protocol/event_messages.hpp"
 #include "actors/protocol/instance_messages.hpp"
 #include "actors/protocol/learning_messages.hpp"
@@ -30,6 +31,8 @@ std::string json_of(const event_info& event, wall_time now);
 std::string json_of(const std::vector<event_info>& events, wall_time now);
 // Loads are per second; a past slot that was not observed is null.
 std::string json_of(const forecast_view& view);
+// Loads are per second; hours without requests have a read share of null.
+std::string json_of(const board_view& view);
 // The picture is a list of rows, each a list of requests per column.
 std::string json_of(const heat_view& view);
 std::string json_of(const instance_summary& instance);

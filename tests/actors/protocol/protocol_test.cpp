@@ -275,6 +275,23 @@ forecast_view sample() {
   return out;
 }
 template <>
+board_request sample() {
+  return {"db"};
+}
+template <>
+board_view sample() {
+  const board_horizon horizon{300'000'000, {{load_kind::bytes, 1.5, 0.5, 2.5}}, 96, 0.8, 0.9, 100.5, 0.25, true};
+  const board_hot_set hot{300'000'000, 0.75, 12.5, {{chunk_index{5}, 10.5, 4096.5, 0.9}}};
+  board_volume volume;
+  volume.name = volume_name{"db"}, volume.uuid = some_uuid(), volume.size = byte_count{1ull << 40};
+  volume.chunk_size = byte_count{1ull << 28}, volume.fitted_us = 1, volume.heat_us = 2, volume.enough_past = true;
+  volume.horizons = {horizon, {}}, volume.quiet = {{1, 2, 3.5, 0.1}}, volume.busy = {{4, 5, 6.5, 2.5}};
+  volume.hot_sets = {hot}, volume.read_share_by_hour = {0.5, -1.0}, volume.chunks_known = 7, volume.users_known = 3;
+  volume.chunks = {{chunk_index{3}, 1.5, 2.5, "rising", 3.5, 0.75, 9}};
+  volume.users = {{instance_id{"web"}, "shop", 0.5, {horizon}, {hot}}, {}};
+  return {1, 2, 3, 4, 5, 6, {"alpha", 7, 8, {horizon}}, {{"shop", 1, 2, {}}}, {volume, {}}};
+}
+template <>
 fit_completion sample() {
   return {42};
 }

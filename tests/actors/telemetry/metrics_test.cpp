@@ -147,16 +147,28 @@ BOOST_FIXTURE_TEST_CASE(an_empty_node_has_well_formed_metrics_too, fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(a_forecast_shows_its_age_and_how_good_it_was, fixture) {
-  const auto now_us = to_microseconds(node.clock->wall_now());
-  node.forecasts.put(volume_uuid::random(), {now_us, {}}); // of a volume that is gone
-  node.forecasts.put(uuid, {now_us - 100'000'000, {{300'000'000, 12, 0.75, 0.875, "EWMA", 0, {}}, {}}});
+  const double now = seconds_of(node.clock->wall_now());
+  forecasting::load_outlook load;
+  load.fitted_seconds = now - 100;
+  load.horizons.resize(2);
+  load.horizons[0].ahead_seconds = 300;
+  load.horizons[0].load[0] = {12.5, 10, 15};
+  load.horizons[0].accuracy = {0.75, 0.875, 12};
+  load.horizons[0].burst = {100, 0.25, false};
+  (void)value(node.predictions.put({uuid, volume_name{"db"}, byte_count{1 << 20}}, load));
+  node.predictions.publish(now, "alpha");
   const auto error = [&](const char* method) {
     return value_of("gnomon_forecast_error", {{"volume", "db"}, {"horizon_seconds", "300"}, {"method", method}});
   };
   BOOST_TEST(error("served") == 0.75);
   BOOST_TEST(error("naive") == 0.875);
   BOOST_TEST(value_of("gnomon_forecast_age_seconds", {{"volume", "db"}}) >= 100);
-  node.forecasts.erase(uuid);
+  BOOST_TEST(value_of("gnomon_forecast_requests_per_second", {{"volume", "db"}, {"horizon_seconds", "300"}}) == 12.5);
+  BOOST_TEST(value_of("gnomon_forecast_burst_chance", {{"volume", "db"}, {"horizon_seconds", "300"}}) == 0.25);
+  BOOST_TEST(value_of("gnomon_board_volumes") == 1);
+  node.predictions.set_volumes({}); // it was deleted
+  node.predictions.publish(now, "alpha");
+  BOOST_TEST(value_of("gnomon_board_volumes") == 0);
   for (const auto& one : samples())
     BOOST_TEST(!one.name.starts_with("gnomon_forecast"), one.name);
 }

@@ -110,7 +110,8 @@ BOOST_AUTO_TEST_CASE(every_key_sets_its_own_field) {
     "io":{"rings":3,"ring_entries":128,"busy_poll":"50us","disk_poll":"2ms","buffer_memory_max":"1GiB"},
     "nbd":{"connections_max":7,"handshake_options_max":8,"handshake_timeout":"1500ms","in_flight_max":"96MiB",
            "requests_in_flight_max":9,"socket_mode":"0600"},
-    "forecast":{"cpu_budget":"12.5%","refit_every":"10m"},"history":{"retention":"7d","disk_max":"1GiB"},
+    "forecast":{"cpu_budget":"12.5%","refit_every":"10m","memory_max":"64MiB"},
+    "history":{"retention":"7d","disk_max":"1GiB"},
     "volumes":[{"name":"a","description":"d \u00e9","path":"/dev/sdx","cache":"direct","read_only":true,"shared":true}],
     "instances":[{"id":"i","snapshots":true,"criticality":"low"}]})");
   BOOST_TEST(s.data_dir == "/d/x");
@@ -120,6 +121,7 @@ BOOST_AUTO_TEST_CASE(every_key_sets_its_own_field) {
   BOOST_TEST((s.nbd == nbd_settings{{}, 7, 8, 1500ms, byte_count{96ull << 20}, 9, 0600}));
   BOOST_TEST(s.forecast.cpu_budget == 0.125);
   BOOST_TEST((s.forecast.refit_every == 10min));
+  BOOST_TEST(s.forecast.memory_max.value == 64ull << 20);
   BOOST_TEST((s.history.retention == 168h));
   BOOST_TEST(s.history.disk_max.value == 1ull << 30);
   const auto& v = s.volumes.at(0);

@@ -52,6 +52,8 @@ heat_outlook heat_of(std::size_t chunks, std::uint64_t hot = 7) {
   return out;
 }
 
+std::vector<board_builder::user> users(std::vector<board_builder::user> all) { return all; }
+
 void put_volume(board_builder& to, std::uint32_t n) {
   BOOST_REQUIRE(to.put(uuid_of(n), volume_name{"v" + std::to_string(n)}, volume_size, chunk_size));
 }
@@ -66,7 +68,7 @@ BOOST_AUTO_TEST_CASE(what_was_put_is_found_and_what_was_not_is_not) {
     put_volume(builder, n * 7919 % 100);
   BOOST_REQUIRE(builder.put(uuid_of(42), load_of(10)));
   BOOST_REQUIRE(builder.put(uuid_of(42), heat_of(8)));
-  BOOST_REQUIRE(builder.put(uuid_of(42), instance_id{"web"}, "shop", 0.5, load_of(5), heat_of(0, 1)));
+  BOOST_REQUIRE(builder.put(uuid_of(42), users({{instance_id{"web"}, "shop", 0.5, heat_of(0, 1)}})));
   BOOST_TEST((builder.put(uuid_of(1000), load_of(1)).error().code == errc::not_found));
   const auto board = builder.build(200, "alpha");
   BOOST_TEST(board->volumes().size() == 100u);
@@ -82,6 +84,13 @@ BOOST_AUTO_TEST_CASE(what_was_put_is_found_and_what_was_not_is_not) {
   const auto* web = board->find(instance_id{"web"}, uuid_of(42));
   BOOST_REQUIRE(web != nullptr);
   BOOST_TEST(web->share == 0.5);
+  BOOST_TEST(web->load->at(300)->of(board_load::requests).per_second == 5); // half of the volume's
+  BOOST_REQUIRE(builder.put(uuid_of(42), load_of(30)));
+  BOOST_TEST(builder.build(201, "alpha")
+                 ->find(instance_id{"web"}, uuid_of(42))
+                 ->load->at(300)
+                 ->of(board_load::requests)
+                 .high == 17);
   BOOST_TEST(board->find(instance_id{"web"}, uuid_of(41)) == nullptr);
   BOOST_TEST(prediction_board{}.find(uuid_of(42)) == nullptr);
 }
@@ -90,7 +99,7 @@ BOOST_AUTO_TEST_CASE(hot_chunks_are_the_instances_own_within_the_nearest_horizon
   board_builder builder;
   put_volume(builder, 1);
   BOOST_REQUIRE(builder.put(uuid_of(1), heat_of(8, 9)));
-  BOOST_REQUIRE(builder.put(uuid_of(1), instance_id{"web"}, "", 1, load_of(5), heat_of(0, 2)));
+  BOOST_REQUIRE(builder.put(uuid_of(1), users({{instance_id{"web"}, "", 1, heat_of(0, 2)}})));
   const auto board = builder.build(0, "alpha");
   const auto soon = board->hot_chunks(instance_id{"web"}, uuid_of(1), 60);
   BOOST_TEST(soon.chunks() == 4096u);
@@ -108,7 +117,7 @@ BOOST_AUTO_TEST_CASE(sums_add_up_loads_and_bounds_of_node_and_application) {
     put_volume(builder, n);
     BOOST_REQUIRE(builder.put(uuid_of(n), load_of(10.0 * n, 100 + n)));
     BOOST_REQUIRE(
-        builder.put(uuid_of(n), instance_id{"i" + std::to_string(n)}, n == 3 ? "" : "shop", 1, load_of(n), {}));
+        builder.put(uuid_of(n), users({{instance_id{"i" + std::to_string(n)}, n == 3 ? "" : "shop", 0.1, {}}})));
   }
   put_volume(builder, 4); // not fitted yet: counts nowhere
   const auto board = builder.build(0, "alpha");
@@ -160,7 +169,8 @@ BOOST_AUTO_TEST_CASE(the_bound_in_bytes_takes_the_coldest_chunks_first) {
   auto many_sets = heat_of(64);
   many_sets.hot_sets[0].chunks.resize(1000);
   BOOST_TEST((tiny.put(uuid_of(1), many_sets).error().code == errc::limit_reached));
-  BOOST_TEST((tiny.put(uuid_of(1), instance_id{"a"}, "", 1, {}, many_sets).error().code == errc::limit_reached));
+  BOOST_TEST(
+      (tiny.put(uuid_of(1), users({{instance_id{"a"}, "", 1, many_sets}})).error().code == errc::limit_reached));
   BOOST_TEST(tiny.bytes() <= 4u << 10);
   BOOST_TEST(tiny.refused() == 2u);
   BOOST_TEST((tiny.put(uuid_of(2), volume_name{"x"}, volume_size, chunk_size).error().code == errc::limit_reached));
@@ -209,11 +219,12 @@ BOOST_AUTO_TEST_CASE(bytes_agree_with_a_recount_after_random_changes) {
       (void)builder.put(uuid_of(n), heat_of(random.below(100)));
       break;
     case 2:
-      (void)builder.put(uuid_of(n), instance_id{"i" + std::to_string(random.below(3))}, "app", 1, load_of(1),
-                        heat_of(random.below(10)));
+      (void)builder.put(uuid_of(n), users({{instance_id{"i" + std::to_string(random.below(3))}, "app", 1,
+                                            heat_of(random.below(10))},
+                                           {instance_id{"x"}, "", 0, {}}}));
       break;
     case 3:
-      builder.erase(uuid_of(n), instance_id{"i" + std::to_string(random.below(3))});
+      (void)builder.put(uuid_of(n), load_of(static_cast<double>(n)));
       break;
     case 4:
       builder.erase(uuid_of(n));

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include <boost/test/unit_test.hpp>
+#include <fmt/format.h>
 
 #include "store/history/layout.hpp"
 #include "tests/store/history/history_support.hpp"
@@ -429,6 +430,75 @@ BOOST_AUTO_TEST_CASE(kill_9_loses_no_acknowledged_row_and_counts_none_twice) {
   }
   std::cout << next << " slots survived 20 kills\n";
   BOOST_TEST(next > 0u);
+}
+
+namespace {
+
+// A history of 16 MiB; models may have a quarter.
+struct small_fixture : fixture {
+  history_options options;
+  small_fixture() {
+    past.reset();
+    options = options_for(where / "small", clock);
+    options.disk_max = byte_count{16u << 20};
+    options.lasting_models = {"imports"};
+    reopen_small();
+  }
+  void reopen_small() {
+    past.reset();
+    auto opened = history::open(options);
+    REQUIRE_OK(opened);
+    past = std::move(*opened);
+  }
+  bool has(const std::string& object, const char* name = "pattern") {
+    return past->get_model(object, name).has_value();
+  }
+};
+
+} // namespace
+
+BOOST_FIXTURE_TEST_CASE(models_keep_to_their_share_and_rows_are_not_crowded_out, small_fixture) {
+  REQUIRE_OK(past->put_model("volume-0", "imports", 1, bytes(100)));
+  for (int n = 0; n < 64; ++n) {
+    REQUIRE_OK(past->put_model(fmt::format("volume-{}", n), "pattern", 1, bytes(600'000, std::byte{1})));
+    clock.advance(seconds(1));
+    BOOST_TEST(past->status().model_bytes <= 4u << 20);
+    REQUIRE_OK(add(start + seconds(n), 5, {1, 0, 4096, 0, 0}));
+  }
+  BOOST_TEST(past->status().models_trimmed >= 50u);
+  BOOST_TEST(past->status().rows_refused == 0u);
+  BOOST_TEST(sum(read(resolution::one_minute)).reads == 64u);
+  BOOST_TEST(has("volume-63"));
+  BOOST_TEST(!has("volume-0"));
+  BOOST_TEST(has("volume-0", "imports"));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_was_read_lately_outlives_what_was_only_written, small_fixture) {
+  for (int n = 0; n < 40; ++n) {
+    REQUIRE_OK(past->put_model(fmt::format("volume-{}", n), "pattern", 1, bytes(600'000)));
+    clock.advance(seconds(10));
+    BOOST_TEST(has("volume-0"), n);
+  }
+  BOOST_TEST(!has("volume-1"));
+}
+
+BOOST_FIXTURE_TEST_CASE(models_that_nobody_uses_go_by_age, small_fixture) {
+  REQUIRE_OK(past->put_model("a", "pattern", 1, bytes(100)));
+  REQUIRE_OK(past->put_model("a", "imports", 1, bytes(100)));
+  REQUIRE_OK(past->put_model("b", "pattern", 1, bytes(100)));
+  clock.advance(hours(27 * 24));
+  BOOST_TEST(has("b"));
+  clock.advance(hours(2 * 24));
+  REQUIRE_OK(past->maintain());
+  BOOST_TEST(!has("a"));
+  BOOST_TEST(has("a", "imports"));
+  BOOST_TEST(has("b"));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_model_larger_than_the_share_is_refused, small_fixture) {
+  const auto put = past->put_model("a", "pattern", 1, bytes(5u << 20));
+  BOOST_REQUIRE(!put);
+  BOOST_TEST((put.error().code == errc::limit_reached));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
