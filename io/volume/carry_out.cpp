@@ -57,12 +57,12 @@ bool read_inline(volume_request& r) {
   const block_file& file = r.core->file();
   if (file.is_direct() || r.core->has_faults())
     return false;
-  iovec into{r.memory.data, r.length};
+  iovec into{r.memory.data + r.memory_offset, r.length};
   const ssize_t got =
       preadv2(file.data_fd(), &into, 1, static_cast<off_t>(r.offset), file.lives_in_memory() ? 0 : RWF_NOWAIT);
   if (got != static_cast<ssize_t>(r.length))
     return false;
-  complete(r, 0);
+  part_read(r);
   return true;
 }
 
@@ -137,7 +137,12 @@ void block_status(volume_request& r) {
   r.hold.ring = ring_index{r.on->index()};
   r.hold.resume = extents_found;
   const bool queued = r.core->plane().seeking.submit(r.core->seek_lane(), [&r] {
-    auto found = extents_of(r.core->file().data_fd(), byte_offset{r.offset}, byte_count{r.length}, r.extents_max);
+    volume_core& core = *r.core;
+    const byte_offset from{r.offset};
+    const byte_count length{r.length};
+    auto found = core.granules().present() != nullptr
+                     ? core.granules().extents(from, length, r.extents_max)
+                     : extents_of(core.file().data_fd(), from, length, r.extents_max);
     r.error = found ? 0 : (found.error().os_errno != 0 ? found.error().os_errno : EIO);
     if (found)
       r.extents = std::move(*found);
@@ -189,7 +194,7 @@ void carry_out(volume_request& r) {
     if (read_inline(r))
       return;
     const span_of_blocks blocks(r, alignment_of(r));
-    return device(r, read_all, false, r.memory.data, blocks.begin, blocks.end - blocks.begin);
+    return device(r, read_all, false, r.memory.data + r.memory_offset, blocks.begin, blocks.end - blocks.begin);
   }
   case operation::write:
     if (r.core->file().is_direct())
@@ -202,6 +207,8 @@ void carry_out(volume_request& r) {
   case operation::zero:
     return zero_after(r, idle);
   case operation::trim:
+    if (r.trim_must_zero) [[unlikely]]
+      return zero_after(r, idle);
     return trim(r);
   case operation::flush:
     return sync_then_complete(r);
@@ -263,8 +270,12 @@ void enter(volume_request& r) {
     way.recording->push(here,
                         {static_cast<std::uint64_t>(r.started.time_since_epoch().count()), r.asked_offset,
                          static_cast<std::uint32_t>(std::min<std::uint64_t>(r.asked_length, 0xffffffffu)), r.op});
-  if (way.duties && changes) [[unlikely]]
-    return change_with_duties(r);
+  if (way.duties) [[unlikely]] {
+    if (changes)
+      return change_with_duties(r);
+    if (r.op == operation::read && way.duties->present != nullptr)
+      return read_with_presence(r);
+  }
   acquire_gate(r);
 }
 
@@ -345,7 +356,7 @@ void finish_change(volume_request& r) {
 void next_step(volume_request& r) {
   switch (r.step) {
   case read_all:
-    return complete(r, 0);
+    return part_read(r);
   case read_head:
     return copy_neighbours(r, true);
   case read_tail:
@@ -381,6 +392,8 @@ void start(volume_request& request, ring& on) {
   request.on = &on;
   request.error = 0;
   request.counted = request.gated = request.granules_held = request.has_duties = request.recorded = false;
+  request.trim_must_zero = false;
+  request.memory_offset = 0;
   request.asked_offset = request.offset, request.asked_length = request.length;
   if (volume_steps::goes_in_windows(request.op))
     volume_steps::set_window(request, request.offset);
