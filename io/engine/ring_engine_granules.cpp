@@ -47,14 +47,23 @@ void node_engine::end_capture(volume_uuid volume, std::uint64_t id, capture_end 
   core->granules().end_capture(core, id, how, std::move(done));
 }
 
-void node_engine::bring_in(volume_uuid, granule_index, std::uint32_t, done_callback done) {
-  done(fail(errc::unsupported, "this build brings in no granules"));
+void node_engine::bring_in(volume_uuid volume, granule_index first, std::uint32_t granules, done_callback done) {
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  core->granules().bring_in(core, first, granules, std::move(done));
 }
 
-std::optional<presence_report> node_engine::presence(volume_uuid) const { return std::nullopt; }
+std::optional<presence_report> node_engine::presence(volume_uuid volume) const {
+  const auto core = registry_.find(volume);
+  return core ? core->granules().report_presence() : std::nullopt;
+}
 
-void node_engine::drop_source(volume_uuid, done_callback done) {
-  done(fail(errc::unsupported, "this build has no sources"));
+void node_engine::drop_source(volume_uuid volume, done_callback done) {
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  core->granules().drop_source(core, std::move(done));
 }
 
 } // namespace gnomon::io

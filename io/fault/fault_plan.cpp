@@ -377,6 +377,14 @@ result<void> fault_plan::power_loss(int fd) {
   return found == files_.end() ? result<void>{} : lose_some(fd, found->second, loss::all_writes);
 }
 
+result<void> fault_plan::power_loss() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [fd, f] : files_)
+    if (auto lost = lose_some(fd, f, loss::all_writes); !lost)
+      return lost;
+  return {};
+}
+
 void fault_plan::cut_power() {
   mutex_.lock(); // for ever: nobody may announce another write
   for (auto& [fd, f] : files_)

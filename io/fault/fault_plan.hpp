@@ -84,6 +84,7 @@ public:
 
   // Puts the file into a state that a power loss now could leave behind. No operation of ours may be in flight.
   result<void> power_loss(int fd);
+  result<void> power_loss(); // of all files
   // The same for all files, and ends the process at once with status 137, as kill -9 would. For decision.power_loss.
   [[noreturn]] void cut_power();
   // Before the file is closed in order: nothing of it is remembered any more.

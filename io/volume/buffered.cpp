@@ -86,7 +86,7 @@ copied copy_piece(volume_request& r, std::uint64_t bytes) {
   const std::uint64_t at = r.offset + r.read_done;
   for (std::uint8_t i = 0; i < tries_at_once; ++i) {
     const auto before = r.core->marks().look(at, bytes);
-    iovec into{r.memory.data + r.read_done, bytes};
+    iovec into{r.memory.data + r.memory_offset + r.read_done, bytes};
     const ssize_t got = preadv2(file.data_fd(), &into, 1, static_cast<off_t>(at), file.lives_in_memory() ? 0 : RWF_NOWAIT);
     if (got != static_cast<ssize_t>(bytes))
       return copied::not_cached;
@@ -103,7 +103,7 @@ void read_piece_by_device(volume_request& r) {
   if (!before.quiet)
     return read_again(r);
   r.marks_seen = before.versions;
-  device(r, read_piece, false, r.memory.data + r.read_done, at, bytes);
+  device(r, read_piece, false, r.memory.data + r.memory_offset + r.read_done, at, bytes);
 }
 
 void read_pieces(volume_request& r, turn how) {
@@ -123,7 +123,8 @@ void read_pieces(volume_request& r, turn how) {
       return read_again(r);
     piece_done(r, bytes);
   }
-  complete(r, 0);
+  stop_holding_back(r);
+  part_read(r);
 }
 
 // --- writes

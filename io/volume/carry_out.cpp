@@ -91,7 +91,12 @@ void block_status(volume_request& r) {
   r.hold.ring = ring_index{r.on->index()};
   r.hold.resume = extents_found;
   const bool queued = r.core->plane().seeking.submit(r.core->seek_lane(), [&r] {
-    auto found = extents_of(r.core->file().data_fd(), byte_offset{r.offset}, byte_count{r.length}, r.extents_max);
+    volume_core& core = *r.core;
+    const byte_offset from{r.offset};
+    const byte_count length{r.length};
+    auto found = core.granules().present() != nullptr
+                     ? core.granules().extents(from, length, r.extents_max)
+                     : extents_of(core.file().data_fd(), from, length, r.extents_max);
     r.error = found ? 0 : (found.error().os_errno != 0 ? found.error().os_errno : EIO);
     if (found)
       r.extents = std::move(*found);
@@ -120,13 +125,15 @@ void carry_out(volume_request& r) {
     if (!r.core->file().is_direct())
       return read_buffered(r);
     const span_of_blocks blocks(r, alignment_of(r));
-    return device(r, read_all, false, r.memory.data, blocks.begin, blocks.end - blocks.begin);
+    return device(r, read_all, false, r.memory.data + r.memory_offset, blocks.begin, blocks.end - blocks.begin);
   }
   case operation::write:
     return r.core->file().is_direct() ? write_direct(r) : write_buffered(r);
   case operation::zero:
     return zero_after(r, idle);
   case operation::trim:
+    if (r.trim_must_zero) [[unlikely]]
+      return zero_after(r, idle);
     return trim(r);
   case operation::flush:
     return sync_then_complete(r);
@@ -190,8 +197,12 @@ void enter(volume_request& r) {
     way.recording->push(here,
                         {static_cast<std::uint64_t>(r.started.time_since_epoch().count()), r.asked_offset,
                          static_cast<std::uint32_t>(std::min<std::uint64_t>(r.asked_length, 0xffffffffu)), r.op});
-  if (way.duties && changes) [[unlikely]]
-    return change_with_duties(r);
+  if (way.duties) [[unlikely]] {
+    if (changes)
+      return change_with_duties(r);
+    if (r.op == operation::read && way.duties->present != nullptr)
+      return read_with_presence(r);
+  }
   acquire_gate(r);
 }
 
@@ -303,7 +314,7 @@ void finish_change(volume_request& r) {
 void next_step(volume_request& r) {
   switch (r.step) {
   case read_all:
-    return complete(r, 0);
+    return part_read(r);
   case read_head:
     return copy_neighbours(r, true);
   case read_tail:
@@ -347,6 +358,8 @@ void start_on_file(volume_request& request, ring& on) {
   request.counted = request.gated = request.granules_held = request.has_duties = request.recorded = false;
   request.marked = request.holds_back = false;
   request.tries = 0;
+  request.trim_must_zero = false;
+  request.memory_offset = 0;
   request.asked_offset = request.offset, request.asked_length = request.length;
   if (volume_steps::goes_in_windows(request.op))
     volume_steps::set_window(request, request.offset);

@@ -25,7 +25,77 @@ void granules_granted(parked& node) {
   enter(r);
 }
 
-void work_done(parked& node) { enter(*static_cast<work_link&>(node).request); }
+// Something that had to come first is done: again from the top, unless it failed.
+void work_done(parked& node) {
+  auto& r = *static_cast<work_link&>(node).request;
+  if (r.waits.os_errno != 0)
+    return complete(r, r.waits.os_errno);
+  enter(r);
+}
+
+void wait_for_work(volume_request& r, parked::function then) {
+  r.waits.request = &r;
+  r.waits.ring = ring_index{r.on->index()};
+  r.waits.resume = then;
+  r.waits.os_errno = 0;
+}
+
+void arrival_noted(parked& node) {
+  auto& r = *static_cast<work_link&>(node).request;
+  if (r.waits.os_errno != 0)
+    return complete(r, r.waits.os_errno);
+  finish_change(r);
+}
+
+void source_read(parked& node) {
+  auto& r = *static_cast<work_link&>(node).request;
+  if (r.waits.os_errno != 0)
+    return complete(r, r.waits.os_errno);
+  next_part(r);
+}
+
+// A trim leaves out granules that it covers in part and the file does not hold, and zeroes the file under whole ones:
+// what lies there may be old. False: nothing is left of the window.
+bool shape_trim(volume_request& r, const presence& present, std::uint64_t volume_end) {
+  std::uint64_t begin = up(r.offset, block_bytes), end = r.offset + r.length;
+  if (end != volume_end)
+    end = down(end, block_bytes);
+  if (begin < end && begin % granule_bytes != 0 && !present.test(begin / granule_bytes))
+    begin = up(begin, granule_bytes);
+  if (begin < end && end % granule_bytes != 0 && end != volume_end && !present.test(end / granule_bytes))
+    end = down(end, granule_bytes);
+  if (begin >= end)
+    return false;
+  r.offset = begin, r.length = end - begin; // what lies behind is the next window
+  const granule_range range(r);
+  r.trim_must_zero = present.any_missing(range.first, range.end);
+  return true;
+}
+
+// What a change covers in part must be in the file first. False: the request waits, or is over.
+bool bring_in_ends(volume_request& r, const presence& present, std::uint64_t volume_end) {
+  if (r.op == operation::trim) {
+    if (shape_trim(r, present, volume_end))
+      return true;
+    finish_change(r);
+    return false;
+  }
+  const std::uint64_t end = r.offset + r.length;
+  const std::uint64_t head = r.offset / granule_bytes, tail = (end - 1) / granule_bytes;
+  const bool head_missing = r.offset % granule_bytes != 0 && !present.test(head);
+  const bool tail_missing = end % granule_bytes != 0 && end != volume_end && !present.test(tail);
+  if ((!head_missing && !tail_missing) || plants(planted::partial_write_without_bring_in))
+    return true;
+  if (!keep_payload(r)) {
+    complete(r, ENOMEM);
+    return false;
+  }
+  wait_for_work(r, work_done);
+  volume_core& core = *r.core;
+  leave(r);
+  core.granules().bring_in_before_change(r, head_missing ? head : tail, tail_missing ? tail : head);
+  return false;
+}
 
 // True: held now. False: the request waits, or is over.
 bool hold_granules(volume_request& r) {
@@ -76,6 +146,7 @@ void change_with_duties(volume_request& r) {
   const granule_duties& d = *r.core->current_route().duties;
   const granule_range range(r);
   r.has_duties = true;
+  r.trim_must_zero = false;
   if (capture* const taken = d.capturing.get()) {
     if (r.generation < d.cut) {
       if (taken->any_settled(range.first, range.end) && !plants(planted::old_change_after_copy)) {
@@ -88,22 +159,59 @@ void change_with_duties(volume_request& r) {
         return finish_change(r); // answered and not carried out
       if (!keep_payload(r))
         return complete(r, ENOMEM);
-      r.waits.request = &r;
-      r.waits.ring = ring_index{r.on->index()};
-      r.waits.resume = work_done;
+      wait_for_work(r, work_done);
       auto kept = d.capturing;
       volume_core& core = *r.core;
       leave(r);
       return core.granules().copy_before_change(r, std::move(kept), range.first, range.end);
     }
   }
-  mark_changed(r, d, range);
+  if (const presence* const present = d.present;
+      present != nullptr && !bring_in_ends(r, *present, r.core->current_route().size.value))
+    return;
+  mark_changed(r, d, granule_range(r));
+  if (plants(planted::trim_relies_on_hole) && r.op == operation::trim && d.present != nullptr)
+    return changed(r);
   acquire_gate(r);
 }
 
 void changed_with_duties(volume_request& r) {
   r.has_duties = false;
-  finish_change(r);
+  const granule_range range(r);
+  presence* const present = r.core->granules().present();
+  if (present == nullptr || !present->any_missing(range.first, range.end))
+    return finish_change(r);
+  // Whole ones, since the ends were brought in; the request is still counted and holds them.
+  wait_for_work(r, arrival_noted);
+  r.core->granules().note_arrived(r, range.first, range.end);
+}
+
+// --- reads
+
+void read_with_presence(volume_request& r) {
+  const granule_duties& d = *r.core->current_route().duties; // of this turn
+  const std::uint64_t end = r.asked_offset + r.asked_length;
+  r.has_duties = true;
+  const std::uint64_t granule = r.offset / granule_bytes;
+  const std::uint64_t run = d.present->run_end(granule, (end + granule_bytes - 1) / granule_bytes);
+  r.length = std::min(end, run * granule_bytes) - r.offset;
+  r.memory_offset = r.offset == r.asked_offset ? 0 : r.offset - down(r.asked_offset, alignment_of(r));
+  if (d.present->test(granule))
+    return acquire_gate(r);
+  wait_for_work(r, source_read);
+  r.core->granules().read_from_source(r, d.source);
+}
+
+void next_part(volume_request& r) {
+  const std::uint64_t end = r.asked_offset + r.asked_length;
+  if (r.offset + r.length == end)
+    return complete(r, 0);
+  r.offset += r.length;
+  r.length = end - r.offset;
+  if (r.core->current_route().duties->present != nullptr)
+    return read_with_presence(r); // still counted
+  r.memory_offset = r.offset - down(r.asked_offset, alignment_of(r));
+  acquire_gate(r); // the source has gone meanwhile
 }
 
 } // namespace gnomon::io::volume_steps

@@ -1,10 +1,13 @@
 #include "io/volume/core.hpp"
 
+#include <cassert>
 #include <cerrno>
+#include <utility>
 
 #include <unistd.h>
 
 #include "config/log.hpp"
+#include "io/fault/planted.hpp"
 #include "io/volume/granule_state.hpp"
 
 namespace gnomon::io {
@@ -73,7 +76,7 @@ volume_core::volume_core(volume_spec spec, block_file file, data_plane& plane)
   };
 }
 
-volume_core::~volume_core() = default;
+volume_core::~volume_core() { granules_.reset(); } // it uses the fault plan
 
 void volume_core::note_error(int os_errno) {
   if (os_errno == EFBIG && !size_limit_told_.exchange(true))
@@ -96,7 +99,44 @@ void volume_core::request_sync(sync_waiter& waiter, ring& on) {
   }
 }
 
+void volume_core::sync_in_background(std::function<void(int)> done) {
+  struct background : sync_waiter {
+    volume_core* core;
+    std::function<void(int)> done;
+  };
+  auto* const one = new background;
+  one->core = this;
+  one->done = std::move(done);
+  one->ring = ring_index{0};
+  one->resume = [](parked& node) {
+    const std::unique_ptr<background> self{static_cast<background*>(static_cast<sync_waiter*>(&node))};
+    volume_core& core = *self->core;
+    self->done(self->os_errno);
+    core.sync_answered();
+  };
+  awaiting_sync_.fetch_add(1, std::memory_order_relaxed); // also on its way there: a close waits for it
+  const bool posted = plane_.rings[0]->post([this, one](ring& on) {
+    request_sync(*one, on);
+    sync_answered();
+  });
+  if (!posted) {
+    one->done(ESHUTDOWN);
+    delete one;
+    sync_answered();
+  }
+}
+
+void volume_core::request_chain() {
+  if (!chain_requested_.exchange(true))
+    sync_in_background([this](int) { chain_requested_ = false; });
+}
+
 void volume_core::submit_sync(ring& on) {
+  presence* const present = granules_->present();
+  if (present != nullptr && plants(planted::present_before_data))
+    (void)present->make_durable(present->take_list());
+  else if (present != nullptr && !plants(planted::list_after_sync_began))
+    chain_list_ = present->take_list(); // before the sync begins: what it covers
   if (faults_) [[unlikely]] {
     sync_fault_id_ = faults_->before_sync(file_.data_fd()).value;
     if (const auto decision = faults_->decide(disk_operation::sync, byte_offset{0}, byte_count{0});
@@ -107,13 +147,34 @@ void volume_core::submit_sync(ring& on) {
 }
 
 void volume_core::sync_done(ring& on, int result) {
-  if (result == -EINTR || result == -EAGAIN)
+  if (result == -EINTR || result == -EAGAIN) {
+    if (presence* const present = granules_->present())
+      present->give_back(std::exchange(chain_list_, {}));
     return submit_sync(on);
+  }
   const int error = result < 0 ? -result : 0;
   if (faults_) [[unlikely]] {
     if (auto ok = faults_->after_sync(file_.data_fd(), fault_plan::sync_id{sync_fault_id_}, error); !ok)
       log::error("fault plan: {}", ok.error().to_string());
   }
+  if (presence* const present = granules_->present()) {
+    if (plants(planted::list_after_sync_began))
+      chain_list_ = present->take_list();
+    if (error != 0) {
+      present->give_back(std::exchange(chain_list_, {}));
+    } else if (!chain_list_.granules.empty()) {
+      return granules_->on_worker([this, present, &on] {
+        const int failed = present->make_durable(std::exchange(chain_list_, {}));
+        const bool posted = on.post([this, failed](ring& here) { chain_done(here, failed); });
+        assert(posted && "a ring outlives its volumes");
+        (void)posted;
+      });
+    }
+  }
+  chain_done(on, error);
+}
+
+void volume_core::chain_done(ring& on, int error) {
   const auto outcome = syncs_.completed(error);
   if (outcome.newly_failed)
     begin_marking(error);

@@ -93,6 +93,10 @@ public:
   void request_sync(sync_waiter& waiter, ring& on);
   void sync_answered() noexcept { awaiting_sync_.fetch_sub(1, std::memory_order_release); }
   std::uint32_t awaiting_sync() const noexcept { return awaiting_sync_.load(std::memory_order_acquire); }
+  // Any thread: a flush of the volume's own; `done` gets its errno, on a ring.
+  void sync_in_background(std::function<void(int)> done);
+  // The same, soon, where nobody waits for it; one at a time.
+  void request_chain();
 
   // --- control part: maintenance threads
   std::mutex control;       // held by whoever changes the volume
@@ -133,6 +137,7 @@ private:
   void begin_marking(int os_errno);
   void failure_marked(const result<void>& recorded);
   int sync_now(); // errno
+  void chain_done(ring& on, int error); // the data, and what its file holds, are durable, or not
 
   struct sync_operation : completion {
     volume_core* core = nullptr;
@@ -150,6 +155,8 @@ private:
   sync_coalescer syncs_;
   sync_operation sync_; // one in flight per file
   std::uint64_t sync_fault_id_ = 0;
+  presence::list chain_list_; // what the sync in flight makes durable
+  std::atomic<bool> chain_requested_{false};
   std::atomic<std::uint32_t> awaiting_sync_{0};
   std::mutex publish_mutex_;
   volume_meter meter_;

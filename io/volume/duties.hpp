@@ -9,10 +9,9 @@
 #include "io/granule/granule_gate.hpp"
 #include "io/granule/source.hpp"
 #include "io/volume/capture.hpp"
+#include "io/volume/presence.hpp"
 
 namespace gnomon::io {
-
-class presence;
 
 struct granule_duties {
   granule_gate* gate = nullptr; // never null
@@ -24,8 +23,8 @@ struct granule_duties {
   granule_bits* after = nullptr;
   std::shared_ptr<capture> capturing; // of the content at `cut`
 
-  presence* present = nullptr;        // null: the file holds every granule
-  std::shared_ptr<granule_source> source;
+  presence* present = nullptr;            // null: the file holds every granule
+  std::shared_ptr<granule_source> source; // of the others; not null where `present` is not
 };
 
 } // namespace gnomon::io

@@ -55,6 +55,9 @@ void granule_state::publish_duties(const std::function<void(granule_duties&)>& c
 // --- the core's life
 
 result<void> granule_state::open(const file_identity& found) {
+  if (core_.spec().source != nullptr)
+    if (auto ready = open_presence(found); !ready)
+      return ready;
   if (core_.opened_read_only())
     return {};
   auto bits = live_bits::find(bits_options(found));
@@ -84,6 +87,10 @@ void granule_state::begin_close() {
 }
 
 void granule_state::close_clean() {
+  if (presence_ != nullptr && !core_.writes_failed()) // the data is synced
+    if (const int error = presence_->make_durable(presence_->take_list()); error != 0)
+      log::error("volume {}: what its file holds could not be noted durably: {}", core_.spec().name.value,
+                 std::strerror(error));
   std::unique_ptr<live_bits> bits;
   {
     const std::lock_guard lock{mutex_};
@@ -91,7 +98,7 @@ void granule_state::close_clean() {
   }
   if (bits == nullptr)
     return;
-  if (!bits->known() || useless_)
+  if (!bits->known() || useless_ || core_.writes_failed())
     return bits->discard();
   const auto file = identity_of(core_.file().sync_fd());
   const auto saved = file ? bits->save(*file) : result<void>{tl::unexpected(file.error())};
@@ -151,10 +158,16 @@ void granule_state::leave_internal(generation_gate::entry entered) {
 }
 
 result<void> granule_state::read_logical(std::uint64_t granule, std::byte* into, std::uint32_t bytes) {
+  if (presence_ != nullptr && !presence_->test(granule))
+    return read_missing(granule, into, bytes);
   return read_file(core_, into, granule * granule_bytes, bytes);
 }
 
 bool granule_state::reads_as_hole(std::uint64_t granule, std::uint32_t bytes) {
+  if (presence_ != nullptr && !presence_->test(granule)) {
+    const auto from = source();
+    return !presence_->suspect(granule) && from != nullptr && !from->holds(granule_index{granule});
+  }
   return is_hole(core_, granule * granule_bytes, bytes);
 }
 

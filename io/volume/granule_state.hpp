@@ -24,7 +24,9 @@
 #include "io/types.hpp"
 #include "io/volume/capture.hpp"
 #include "io/volume/duties.hpp"
+#include "io/volume/block_status.hpp"
 #include "io/volume/granule_pass.hpp"
+#include "io/volume/presence.hpp"
 
 namespace gnomon::io {
 
@@ -72,6 +74,15 @@ public:
   // The logical content of a granule, `bytes` of it, through its source where the file does not hold it. Its gate is
   // held exclusively, or the caller is counted.
   result<void> read_logical(std::uint64_t granule, std::byte* into, std::uint32_t bytes);
+  // A read of missing granules, or a wait that ends with r.waits and its os_errno: from the source into the request's
+  // memory; of what a write covers in part, into the file; noting what whole-granule writes have put there.
+  void read_from_source(volume_request& r, std::shared_ptr<granule_source> from);
+  void bring_in_before_change(volume_request& r, std::uint64_t first, std::uint64_t last);
+  void note_arrived(volume_request& r, std::uint64_t first, std::uint64_t end);
+  result<std::vector<extent>> extents(byte_offset offset, byte_count length, std::uint32_t extents_max);
+  // What the core's chain asks; null without a source.
+  presence* present() noexcept { return presence_.get(); }
+  result<void> read_missing(std::uint64_t granule, std::byte* into, std::uint32_t bytes);
   // Whether it certainly reads as zeros, without reading it.
   bool reads_as_hole(std::uint64_t granule, std::uint32_t bytes);
 
@@ -86,10 +97,18 @@ public:
                     std::function<void(result<capture_piece>)> done);
   void end_capture(std::shared_ptr<volume_core> self, std::uint64_t id, capture_end how, done_callback done);
 
+  void bring_in(std::shared_ptr<volume_core> self, granule_index first, std::uint32_t granules, done_callback done);
+  std::optional<presence_report> report_presence() const;
+  void drop_source(std::shared_ptr<volume_core> self, done_callback done);
+
 private:
   using callback = std::function<void(result<void>)>;
   enum class stage : std::uint8_t { none, starting, cut, running, ending };
 
+  result<void> open_presence(const file_identity& found);
+  std::shared_ptr<granule_source> source() const;
+  result<void> bring_in_one(std::uint64_t granule); // its gate is held exclusively
+  granule_pass bringing_in(std::uint64_t first, std::uint64_t end);
   live_bits::options bits_options(const file_identity& found) const;
   std::string folder() const;
   void publish_duties(const std::function<void(granule_duties&)>& change);
@@ -112,7 +131,9 @@ private:
   std::atomic<std::uint32_t> passes_{0};
   std::mutex internal_mutex_; // one writer of the internal counters at a time
 
+  std::unique_ptr<presence> presence_; // from open() on
   mutable std::mutex mutex_; // what follows; never held while something is waited for
+  std::shared_ptr<granule_source> source_;
   std::unique_ptr<live_bits> live_;
   std::unique_ptr<live_bits> outgrown_; // until the core is closed: a ring may still mark them
   unsigned active_ = 0;                 // which bitmap is `after`

@@ -64,6 +64,7 @@ struct volume_request : completion {
   generation_number generation;
   std::uint8_t entered_slot = 0;
   std::uint64_t asked_offset = 0, asked_length = 0; // the whole range, while offset and length are a window of it
+  std::uint64_t memory_offset = 0;  // of the part of a read under way in `memory`
   std::uint64_t io_offset = 0; // the device operation under way
   std::uint64_t io_bytes = 0, io_done = 0;
   std::byte* io_memory = nullptr; // null: no memory (fallocate)
@@ -73,7 +74,8 @@ struct volume_request : completion {
   std::uint8_t zero_part_number = 0; // steps.hpp
   bool counted = false, gated = false, writing = false;
   bool granules_held = false; // shared, of a volume with duties
-  bool has_duties = false;    // this part was begun with duties
+  bool has_duties = false;    // this window or part was begun with duties
+  bool trim_must_zero = false; // of granules whose source holds something else
   bool recorded = false;
   // buffered volumes: marks of changes, and pieces of a read
   bool marked = false, holds_back = false;

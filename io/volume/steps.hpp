@@ -58,6 +58,9 @@ void acquire_gate(volume_request& r);
 // A volume with duties: what comes before the block gate, and after the change is in place.
 void change_with_duties(volume_request& r);
 void changed_with_duties(volume_request& r);
+// Reads of a volume with a source go in parts: runs of granules that the file holds, and of such that it does not.
+void read_with_presence(volume_request& r);
+void next_part(volume_request& r);
 // All parts are in place: done, after a sync if it is FUA.
 void finish_change(volume_request& r);
 
@@ -67,7 +70,13 @@ void leave_generation(volume_request& r);
 void leave(volume_request& r);
 // The end: gives back what the request holds and calls its `finish`.
 void complete(volume_request& r, int error);
-// The data of the part is in place.
+// The part is in the request's memory.
+inline void part_read(volume_request& r) {
+  if (r.has_duties) [[unlikely]]
+    return next_part(r);
+  complete(r, 0);
+}
+// The data of the window is in place.
 void changed(volume_request& r);
 // The device operation of `r.step` is done: what comes next.
 void next_step(volume_request& r);

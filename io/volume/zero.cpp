@@ -100,7 +100,7 @@ void zero_by_writing(volume_request& r, std::uint64_t from, std::uint64_t to) {
 }
 
 // The part is done: on with the next one that there is, under its own gate.
-void next_part(volume_request& r) {
+void next_zero_part(volume_request& r) {
   if (r.scratch)
     r.on->buffers().release(r.scratch);
   for (zero_part part{}; part.begin == part.end; part = zero_part_of(r, r.zero_part_number))
@@ -116,7 +116,7 @@ void next_part(volume_request& r) {
 void begin_part(volume_request& r) {
   const auto part = zero_part_of(r, r.zero_part_number);
   if (part.begin == part.end)
-    return next_part(r);
+    return next_zero_part(r);
   if (r.zero_part_number != 0)
     return zero_edge(r, r.zero_part_number == 1 ? zero_head : zero_tail, part.begin, part.end);
   const block_file& file = r.core->file();
@@ -173,7 +173,7 @@ void zero_after(volume_request& r, step done) {
       return complete(r, ESHUTDOWN); // a close does not wait for gigabytes of zeros
     if (r.io_offset + r.io_bytes < plan.middle_end)
       return zero_by_writing(r, r.io_offset + r.io_bytes, plan.middle_end);
-    return next_part(r);
+    return next_zero_part(r);
   case zero_head:
     return zero_edge_read(r, zero_head_write, r.offset, plan.head_end);
   case zero_tail:
@@ -181,7 +181,7 @@ void zero_after(volume_request& r, step done) {
   case zero_middle:
   case zero_head_write:
   case zero_tail_write:
-    return next_part(r);
+    return next_zero_part(r);
   case zero_give_back:
     return complete(r, ENOSPC);
   default:
