@@ -87,7 +87,7 @@ void granule_state::begin_close() {
 }
 
 void granule_state::close_clean() {
-  if (presence_ != nullptr && !core_.writes_failed()) // the data is synced
+  if (presence_ != nullptr && core_.condition() == core_condition::sound) // the data is synced
     if (const int error = presence_->make_durable(presence_->take_list()); error != 0)
       log::error("volume {}: what its file holds could not be noted durably: {}", core_.spec().name.value,
                  std::strerror(error));
@@ -98,7 +98,7 @@ void granule_state::close_clean() {
   }
   if (bits == nullptr)
     return;
-  if (!bits->known() || useless_ || core_.writes_failed())
+  if (!bits->known() || useless_ || core_.condition() != core_condition::sound)
     return bits->discard();
   const auto file = identity_of(core_.file().sync_fd());
   const auto saved = file ? bits->save(*file) : result<void>{tl::unexpected(file.error())};
