@@ -15,8 +15,8 @@
 # kept, so a second run only builds what changed. The actors' suites under ThreadSanitizer need a CAF that is built with
 # it too (tests/sanitized_caf.sh): --long.
 # shellcheck disable=SC2317,SC2086  # finish() is called by the trap; the unquoted ones are numbers
-# GNOMON_CASES names a folder of independent case programs, each of which starts nodes of its own (default: the one
-# beside the checkout, where there is one); they run against the preset's build.
+# GNOMON_CASES names a folder of independent case programs, each of which starts nodes of its own; they run against the
+# preset's build. Without it none run.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -147,8 +147,8 @@ PYTHON
 # run_cases PRESET: each program says by its status whether it passed (0), failed (1) or cannot run here (2). They mostly
 # wait, so a few run at once.
 run_cases() {
-  local name=$1 folder=${GNOMON_CASES:-$PWD/../shared/cases} out status case
-  [ -d "$folder" ] || return 0
+  local name=$1 folder=${GNOMON_CASES:-} out status case
+  [ -n "$folder" ] || return 0
   out=$PWD/build/$name/cases
   rm -rf "$out"
   mkdir -p "$out"
