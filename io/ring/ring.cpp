@@ -179,7 +179,7 @@ void ring::run() {
     hooks_.at_start(*this);
   arm_wakeup();
   arm_second();
-  read_clock();
+  stats_.turn_began_ns.store(read_clock().time_since_epoch().count(), std::memory_order_relaxed);
   run_inbox();
   run_turn_tasks();
   while (!stop_.load(std::memory_order_acquire)) {

@@ -73,7 +73,7 @@ void read_again(volume_request& r) {
   });
 }
 
-void piece_done(volume_request& r, std::uint64_t bytes) {
+void keep_piece(volume_request& r, std::uint64_t bytes) {
   r.read_done += bytes;
   if (!r.holds_back)
     r.tries = 0;
@@ -121,7 +121,7 @@ void read_pieces(volume_request& r, turn how) {
       return read_piece_by_device(r);
     if (outcome == copied::disturbed)
       return read_again(r);
-    piece_done(r, bytes);
+    keep_piece(r, bytes);
   }
   stop_holding_back(r);
   part_read(r);
@@ -171,7 +171,7 @@ void piece_read(volume_request& r) {
   const write_marks::glance before{r.marks_seen, true};
   if (!r.core->marks().look(r.io_offset, r.io_bytes).same_as(before))
     return read_again(r);
-  piece_done(r, r.io_bytes);
+  keep_piece(r, r.io_bytes);
   read_pieces(r, turn::same);
 }
 
