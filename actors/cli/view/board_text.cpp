@@ -11,9 +11,9 @@
 namespace gnomon::actors::cli {
 namespace {
 
-std::string span_of(std::int64_t us) { return human_span(std::chrono::seconds(us / 1'000'000)); }
+std::string ahead_text(std::int64_t us) { return human_span(std::chrono::seconds(us / 1'000'000)); }
 std::string age_of(std::int64_t when_us, std::int64_t now_us) {
-  return when_us == 0 ? "-" : span_of(std::max<std::int64_t>(0, now_us - when_us));
+  return when_us == 0 ? "-" : ahead_text(std::max<std::int64_t>(0, now_us - when_us));
 }
 std::string part(double share) { return fmt::format("{:.0f}%", 100 * share); }
 std::string name_or(const std::string& name, const char* otherwise) {
@@ -46,7 +46,7 @@ void sums(std::string& out, const board_view& view) {
   table t({{"TOGETHER"}, {"SUBJECTS", table::align::right}, {"WITHIN"}, {"REQUESTS/S"}, {"BYTES/S"}, {"OLDEST"}});
   const auto add = [&](const board_sum& sum, const std::string& name) {
     for (std::size_t i = 0; i < sum.horizons.size(); ++i)
-      t.row({i == 0 ? name : "", i == 0 ? fmt::format("{}", sum.subjects) : "", span_of(sum.horizons[i].ahead_us),
+      t.row({i == 0 ? name : "", i == 0 ? fmt::format("{}", sum.subjects) : "", ahead_text(sum.horizons[i].ahead_us),
              expectation(sum.horizons, i), human_bytes(load_of(sum.horizons[i], load_kind::bytes)),
              i == 0 ? age_of(sum.oldest_us, view.now_us) : ""});
   };
@@ -105,7 +105,7 @@ void hot_sets(std::string& out, const board_volume& v) {
       double bytes = 0;
       for (const auto& hot : set.chunks)
         bytes += hot.read_bytes;
-      t.row({span_of(set.ahead_us), whom, chunk_list(set.chunks), human_bytes(bytes),
+      t.row({ahead_text(set.ahead_us), whom, chunk_list(set.chunks), human_bytes(bytes),
              set.windows_scored > 0 ? part(set.recall) : "not known yet"});
     }
   };
@@ -126,7 +126,7 @@ void load_ahead(std::string& out, const board_volume& v) {
            {"ERROR"}});
   for (std::size_t i = 0; i < v.horizons.size(); ++i) {
     const auto& h = v.horizons[i];
-    t.row({span_of(h.ahead_us), expectation(v.horizons, i), human_count(load_of(h, load_kind::reads)),
+    t.row({ahead_text(h.ahead_us), expectation(v.horizons, i), human_count(load_of(h, load_kind::reads)),
            human_count(load_of(h, load_kind::writes)), human_bytes(load_of(h, load_kind::bytes)),
            part(h.burst_chance), error_of(h)});
   }
@@ -172,7 +172,7 @@ std::string one_volume(const board_view& view, const board_volume& v) {
   for (std::size_t i = 0; i < std::min<std::size_t>(v.quiet.size(), 5); ++i)
     out +=
         fmt::format("{}quiet from {} for {} ({} of the mean)\n", i == 0 ? "\n" : "", human_date(v.quiet[i].start_us),
-                    span_of(v.quiet[i].end_us - v.quiet[i].start_us), part(v.quiet[i].fraction_of_mean));
+                    ahead_text(v.quiet[i].end_us - v.quiet[i].start_us), part(v.quiet[i].fraction_of_mean));
   hot_sets(out, v);
   users(out, v);
   warmest(out, view, v);

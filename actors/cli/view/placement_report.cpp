@@ -9,7 +9,7 @@ namespace gnomon::actors::cli {
 namespace {
 using namespace forecasting;
 
-std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
+std::string placement_percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
 std::string ms(double seconds) { return fmt::format("{:.3f} ms", seconds * 1e3); }
 
 std::string of_size(const placement_size& size) {
@@ -20,7 +20,7 @@ std::string of_size(const placement_size& size) {
            {"MOVED", table::align::right},
            {"IN VAIN", table::align::right}});
   for (const auto& o : size.outcomes)
-    t.row({std::string(to_string(o.method)), percent(o.near_share()), ms(o.mean_seconds), ms(o.p99_seconds),
+    t.row({std::string(to_string(o.method)), placement_percent(o.near_share()), ms(o.mean_seconds), ms(o.p99_seconds),
            human_bytes(static_cast<double>(o.bytes_moved)), human_bytes(static_cast<double>(o.bytes_in_vain))});
   std::string out =
       fmt::format("\n{:.1f} % of space, {} near the readers\n{}", 100 * size.share,
@@ -33,12 +33,12 @@ std::string of_size(const placement_size& size) {
   out += fmt::format(
       "Best baseline: {} with {}. Gnomon closes {:.0f} % of its gap to the oracle and moves {:.2f} "
       "times its bytes.\n",
-      to_string(base->method), percent(base->near_share()), 100 * size.gap_closed(),
+      to_string(base->method), placement_percent(base->near_share()), 100 * size.gap_closed(),
       base->bytes_moved == 0 ? 0.0 : static_cast<double>(ours->bytes_moved) / static_cast<double>(base->bytes_moved));
   out += "Reads that a copy ahead made near:";
   for (std::size_t k = 0; k < prediction_kind_count; ++k)
     out += fmt::format(" {} {}", to_string(static_cast<prediction_kind>(k)),
-                       percent(static_cast<double>(ours->near_by_kind[k]) / static_cast<double>(ours->reads)));
+                       placement_percent(static_cast<double>(ours->near_by_kind[k]) / static_cast<double>(ours->reads)));
   return out + "\n";
 }
 
