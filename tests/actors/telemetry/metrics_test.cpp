@@ -155,7 +155,7 @@ BOOST_FIXTURE_TEST_CASE(a_forecast_shows_its_age_and_how_good_it_was, fixture) {
   load.horizons[0].load[0] = {12.5, 10, 15};
   load.horizons[0].accuracy = {0.75, 0.875, 12};
   load.horizons[0].burst = {100, 0.25, false};
-  (void)value(node.predictions.put({uuid, volume_name{"db"}, byte_count{1 << 20}}, load));
+  BOOST_REQUIRE(node.predictions.put({uuid, volume_name{"db"}, byte_count{1 << 20}}, load));
   node.predictions.publish(now, "alpha");
   const auto error = [&](const char* method) {
     return value_of("gnomon_forecast_error", {{"volume", "db"}, {"horizon_seconds", "300"}, {"method", method}});
