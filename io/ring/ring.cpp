@@ -194,8 +194,10 @@ void ring::run() {
     turn_copied_ = 0;
     deliver_completions();
     run_turn_tasks();
-    if (hooks_.each_turn)
+    if (hooks_.each_turn) {
       hooks_.each_turn(*this);
+      run_turn_tasks(); // replies of requests that the hook resumed leave now, not after the next sleep
+    }
     pace_.turned(turn_requests_, now_);
     stats_.turns.store(stats_.turns.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }

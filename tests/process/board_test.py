@@ -45,7 +45,10 @@ class board(unittest.TestCase):
             self.assertEqual(set(users), {"web", "batch"})
             self.assertEqual(users["web"]["application"], "shop")
             hot = {name: {c["chunk"] for c in user["hot_sets"][0]["chunks"]} for name, user in users.items()}
-            self.assertEqual(hot, {"web": {3, 5}, "batch": {9}})
+            # The method in use may add the neighbours of what was read; nobody gets another instance's chunks.
+            self.assertLessEqual({3, 5}, hot["web"])
+            self.assertLessEqual({9}, hot["batch"])
+            self.assertFalse(hot["web"] & hot["batch"])
             self.assertEqual({c["chunk"] for c in found["chunks"]}, {3, 5, 9})
             self.assertTrue(found["quiet"], "no quiet window is named")
             # All of it in short, with an idle volume that nobody ever asked for.
