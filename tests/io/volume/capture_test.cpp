@@ -411,11 +411,11 @@ BOOST_AUTO_TEST_CASE(what_changed_is_known_only_where_nothing_can_have_been_miss
 BOOST_AUTO_TEST_CASE(planted_faults_of_captures_are_noticed) {
   const auto seed = test::seed_for("capture/planted");
   struct planting {
-    explicit planting(planted what) { planted_fault = what; }
-    ~planting() { planted_fault = planted::none; }
+    explicit planting(gnomon::io::planted what) { gnomon::io::planted_fault = what; }
+    ~planting() { gnomon::io::planted_fault = gnomon::io::planted::none; }
   };
-  for (const auto what : {planted::change_without_copy, planted::trim_carried_out, planted::mark_by_parity,
-                          planted::failed_capture_keeps_bits}) {
+  for (const auto what : {gnomon::io::planted::change_without_copy, gnomon::io::planted::trim_carried_out, gnomon::io::planted::mark_by_parity,
+                          gnomon::io::planted::failed_capture_keeps_bits}) {
     const planting fault(what);
     std::string noticed;
     for (std::uint64_t i = 0; i < 40 && noticed.empty(); ++i)

@@ -460,25 +460,25 @@ BOOST_AUTO_TEST_CASE(a_write_of_a_whole_granule_is_not_undone_by_bringing_it_in)
 
 #ifdef GNOMON_PLANTED_FAULTS
 BOOST_AUTO_TEST_CASE(bringing_in_without_the_gate_is_noticed) {
-  planted_fault = planted::bring_in_without_gate;
+  gnomon::io::planted_fault = gnomon::io::planted::bring_in_without_gate;
   BOOST_CHECK(!whole_write_survives_bringing_in());
-  planted_fault = planted::none;
+  gnomon::io::planted_fault = gnomon::io::planted::none;
 }
 
 BOOST_AUTO_TEST_CASE(planted_faults_of_presence_are_noticed) {
   const auto seed = test::seed_for("presence/planted");
   struct planting {
-    explicit planting(planted what) { planted_fault = what; }
-    ~planting() { planted_fault = planted::none; }
+    explicit planting(gnomon::io::planted what) { gnomon::io::planted_fault = what; }
+    ~planting() { gnomon::io::planted_fault = gnomon::io::planted::none; }
   };
   struct kind {
     planted what;
     bool syncs_fail;
   };
-  for (const kind k : {kind{planted::pending_left_out, false}, kind{planted::present_before_data, true},
-                       kind{planted::list_after_sync_began, false}, kind{planted::bits_outside_chain, false},
-                       kind{planted::other_pending_believed, false}, kind{planted::trim_relies_on_hole, false},
-                       kind{planted::partial_write_without_bring_in, false}}) {
+  for (const kind k : {kind{gnomon::io::planted::pending_left_out, false}, kind{gnomon::io::planted::present_before_data, true},
+                       kind{gnomon::io::planted::list_after_sync_began, false}, kind{gnomon::io::planted::bits_outside_chain, false},
+                       kind{gnomon::io::planted::other_pending_believed, false}, kind{gnomon::io::planted::trim_relies_on_hole, false},
+                       kind{gnomon::io::planted::partial_write_without_bring_in, false}}) {
     const planting fault(k.what);
     std::string noticed;
     for (std::uint64_t i = 0; i < 60 && noticed.empty(); ++i)
