@@ -59,11 +59,11 @@ bool is_event_text(std::string_view text, std::size_t length_max);
 // An event as it is kept.
 struct calendar_event {
   event_id id;
-  event_notice told;
+  event_notice notice;
   event_source source = event_source::cli;
   wall_time added;
-  wall_time end() const { return told.start + told.duration; }
-  bool is_past(wall_time now) const { return end() <= now && told.start < now; }
+  wall_time end() const { return notice.start + notice.duration; }
+  bool is_past(wall_time now) const { return end() <= now && notice.start < now; }
   friend bool operator==(const calendar_event&, const calendar_event&) = default;
 };
 

@@ -129,13 +129,13 @@ parsed_events parse_events(std::string_view text, wall_time now) {
 
 json event_to_json(const calendar_event& event, wall_time now) {
   return {{"id", event.id.value},
-          {"type", event.told.type},
-          {"target", event.told.target.to_string()},
-          {"start", format_time(event.told.start)},
-          {"duration", format_duration(event.told.duration)},
+          {"type", event.notice.type},
+          {"target", event.notice.target.to_string()},
+          {"start", format_time(event.notice.start)},
+          {"duration", format_duration(event.notice.duration)},
           {"end", format_time(event.end())},
           {"past", event.is_past(now)},
-          {"note", event.told.note},
+          {"note", event.notice.note},
           {"source", to_string(event.source)},
           {"added", format_time(event.added)}};
 }

@@ -1,4 +1,4 @@
-// Told events as JSON: reading what came over HTTP, strictly, and writing what is kept. Pure functions; any thread;
+// Events as JSON: reading what came over HTTP, strictly, and writing what is kept. Pure functions; any thread;
 // never throws, whatever the bytes are.
 //
 //   {"type": "deployment", "target": "volume:db", "start": "2026-11-30T22:00:00Z", "duration": "10m", "note": "v42"}

@@ -132,7 +132,7 @@ struct access_policy {
 };
 
 // Something the control plane should know, reported from a ring or the maintenance thread.
-struct event {
+struct alert {
   enum class kind { sync_failed, failure_unrecorded, write_failed, attached, detached, attach_refused, connections_limit, listener_failed };
   kind what;
   volume_uuid volume;               // nil where it does not apply
@@ -141,7 +141,7 @@ struct event {
   std::string text;
 };
 
-// A request through the in-process door (typed read/write messages). At most 1 MiB of data.
+// A request through the in-process interface (typed read/write messages). At most 1 MiB of data.
 struct local_request {
   operation op = operation::read;
   byte_offset offset;

@@ -1,4 +1,4 @@
-// The events API of the admin door: POST and GET /v1/events, DELETE /v1/events/ID, without a word of HTTP itself
+// The events API of the admin endpoint: POST and GET /v1/events, DELETE /v1/events/ID, without a word of HTTP itself
 // (actors/endpoints/admin_http.cpp has the sockets). Reads come from the node's snapshot and work while actors are dead;
 // changes ask the calendar actor and block the calling thread until they are durable, at most timeout::catalogue. So
 // that /health and /metrics never wait behind them, admin_changes_max threads make them (actors/endpoints/admin_http.hpp). Bodies

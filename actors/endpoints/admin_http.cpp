@@ -156,7 +156,7 @@ std::string http_metrics(const http_counters& c) {
 
 } // namespace
 
-struct admin_door::impl {
+struct admin_http::impl {
   impl(const node_context& node, caf::actor_system& system) : node(node), events(node, system) {}
 
   void handle(http_request request, http_respond respond) {
@@ -198,13 +198,13 @@ struct admin_door::impl {
   job_threads readers{1}, changers{admin_changes_max};
 };
 
-admin_door::admin_door(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
-admin_door::~admin_door() = default;
-const endpoint& admin_door::bound() const noexcept { return impl_->server->bound(); }
+admin_http::admin_http(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
+admin_http::~admin_http() = default;
+const endpoint& admin_http::bound() const noexcept { return impl_->server->bound(); }
 
-result<std::unique_ptr<admin_door>> admin_door::open(const node_context& node, caf::actor_system& system,
+result<std::unique_ptr<admin_http>> admin_http::open(const node_context& node, caf::actor_system& system,
                                                      const admin_settings& wanted) {
-  auto door = std::make_unique<impl>(node, system);
+  auto endpoint = std::make_unique<impl>(node, system);
   http_server::options how;
   how.methods = admin_methods;
   how.host_names = wanted.hosts;
@@ -212,14 +212,14 @@ result<std::unique_ptr<admin_door>> admin_door::open(const node_context& node, c
   char own_name[256] = {};
   if (::gethostname(own_name, sizeof own_name - 1) == 0)
     how.host_names.emplace_back(own_name);
-  how.handler = [raw = door.get()](http_request request, http_respond respond) {
+  how.handler = [raw = endpoint.get()](http_request request, http_respond respond) {
     raw->handle(std::move(request), std::move(respond));
   };
   auto server = http_server::open(*wanted.listen, std::move(how));
   if (!server)
     return fail(server.error().code, "admin.listen: " + server.error().message, server.error().os_errno);
-  door->server = std::move(*server);
-  return std::unique_ptr<admin_door>(new admin_door(std::move(door)));
+  endpoint->server = std::move(*server);
+  return std::unique_ptr<admin_http>(new admin_http(std::move(endpoint)));
 }
 
 } // namespace gnomon::actors

@@ -21,7 +21,7 @@ void asker(caf::event_based_actor* self, const std::function<void(caf::event_bas
 
 struct client::impl {
   explicit impl(std::string socket_path)
-      : path(std::move(socket_path)), config(networking::local_door), system(config), self(system),
+      : path(std::move(socket_path)), config(networking::control_socket), system(config), self(system),
         middleman(spawn_unix_middleman(system)) {}
   ~impl() { self->send_exit(middleman, caf::exit_reason::kill); }
 
@@ -29,7 +29,7 @@ struct client::impl {
   result<void> shake_hands() {
     result<void> outcome;
     control = nullptr;
-    self->request(middleman, door_timeout, caf::connect_atom_v, path, ++handshakes)
+    self->request(middleman, endpoint_timeout, caf::connect_atom_v, path, ++handshakes)
         .receive(
             [&](caf::node_id&, caf::strong_actor_ptr& found, std::set<std::string>& offered) {
               if (!found)
@@ -182,19 +182,19 @@ result<record_batch> client::stop(recording_number number) {
 }
 
 result<heat_view> client::heat(const volume_ref& ref, const heat_request& request) {
-  return impl_->request<heat_view>(timeout::picture, atom::heat_v, ref, request);
+  return impl_->request<heat_view>(timeout::chart, atom::heat_v, ref, request);
 }
 result<board_view> client::board(const board_request& request) {
   return impl_->request<board_view>(timeout::query, atom::board_v, request);
 }
 result<forecast_view> client::forecast(const forecast_request& request) {
-  return impl_->request<forecast_view>(timeout::picture, atom::forecast_v, request);
+  return impl_->request<forecast_view>(timeout::chart, atom::forecast_v, request);
 }
 result<std::vector<instance_summary>> client::instances() {
-  return impl_->request<std::vector<instance_summary>>(timeout::picture, atom::profiles_v);
+  return impl_->request<std::vector<instance_summary>>(timeout::chart, atom::profiles_v);
 }
 result<instance_details> client::profile(const instance_id& id) {
-  return impl_->request<instance_details>(timeout::picture, atom::profile_v, id);
+  return impl_->request<instance_details>(timeout::chart, atom::profile_v, id);
 }
 result<instance_summary> client::describe(const instance_id& id, const instance_change& change) {
   return impl_->request<instance_summary>(timeout::catalogue, atom::describe_v, id, change);
@@ -212,7 +212,7 @@ result<std::vector<event_info>> client::list_events(event_query query) {
     all.insert(all.end(), page->events.begin(), page->events.end());
     if (!page->more || page->events.empty())
       return all;
-    query.after_start_us = all.back().told.start_us;
+    query.after_start_us = all.back().notice.start_us;
     query.after_id = all.back().id;
   }
 }

@@ -149,8 +149,8 @@ caf::actor spawn_control(caf::actor_system& system, node_context* node) {
 control_actor::behavior_type control(control_actor::stateful_pointer<control_state> self, node_context* node) {
   auto* state = &self->state;
   state->node = node;
-  if (node->door != nullptr)
-    node->door->publish(self);
+  if (node->endpoint != nullptr)
+    node->endpoint->publish(self);
   return {
       [self](atom::report) {
         return actor_report{self->mailbox().size(), {}};
@@ -274,7 +274,7 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
         return view;
       },
       [state](atom::profiles a) {
-        return state->pass_on<roster_actor, std::vector<instance_summary>>(roster_name, a);
+        return state->pass_on<instance_registry_actor, std::vector<instance_summary>>(instance_registry_name, a);
       },
       [state](atom::profile a, const instance_id& id) -> caf::result<instance_details> {
         const auto name = instance_actor_name(id);
@@ -284,7 +284,7 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
         return state->pass_on<instance_actor, instance_details>(name.c_str(), a);
       },
       [state](atom::describe a, const instance_id& id, const instance_change& change) {
-        return state->pass_on<roster_actor, instance_summary>(roster_name, a, id, change);
+        return state->pass_on<instance_registry_actor, instance_summary>(instance_registry_name, a, id, change);
       },
       [state](atom::take_in a, const volume_ref& ref) {
         return state->pass_on<importer_actor, import_terms>(importer_name, a, ref);

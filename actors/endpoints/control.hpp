@@ -1,4 +1,4 @@
-// The control actor: what the local door publishes. It owns nothing but requests it has passed on for `ask` and
+// The control actor: what the control socket publishes. It owns nothing but requests it has passed on for `ask` and
 // `actors`; everything else is delegated to the actor that owns the answer, found by name in the supervision tree.
 #pragma once
 

@@ -103,7 +103,7 @@ public:
 
   bool new_connection() override {
     if (!detached() && !is_allowed(acceptor_.accepted_socket())) {
-      log::warning("control door: a connection of another user was refused");
+      log::warning("control socket: a connection of another user was refused");
       ::close(acceptor_.accepted_socket());
       return false;
     }
@@ -149,15 +149,15 @@ caf::io::middleman_actor spawn_unix_middleman(caf::actor_system& system) {
   return system.spawn<unix_middleman_actor, caf::hidden>(std::move(broker));
 }
 
-local_door::local_door(caf::actor_system& system, std::string path)
+control_socket::control_socket(caf::actor_system& system, std::string path)
     : path_(std::move(path)), middleman_(spawn_unix_middleman(system)) {}
 
-local_door::~local_door() {
+control_socket::~control_socket() {
   close();
   caf::anon_send_exit(middleman_, caf::exit_reason::kill);
 }
 
-void local_door::publish(control_actor::pointer self) {
+void control_socket::publish(control_actor::pointer self) {
   std::uint16_t former = 0, number = 0;
   {
     std::lock_guard lock(mutex_);
@@ -169,31 +169,31 @@ void local_door::publish(control_actor::pointer self) {
     number = number_;
   }
   const caf::strong_actor_ptr whom = caf::actor_cast<caf::strong_actor_ptr>(self);
-  self->request(middleman_, door_timeout, caf::publish_atom_v, number, whom,
+  self->request(middleman_, endpoint_timeout, caf::publish_atom_v, number, whom,
                 self->system().message_types(caf::actor_cast<control_actor>(self)), path_, true)
       .then([this](std::uint16_t) { published({}); },
             [this](const caf::error& reason) { published(tl::unexpected(from_caf(reason))); });
   // The former socket has no name any more; whoever was connecting to it is told so.
   if (former != 0)
-    self->request(middleman_, door_timeout, caf::close_atom_v, former).then([] {}, [](const caf::error&) {});
+    self->request(middleman_, endpoint_timeout, caf::close_atom_v, former).then([] {}, [](const caf::error&) {});
 }
 
-void local_door::published(result<void> outcome) {
+void control_socket::published(result<void> outcome) {
   if (!outcome)
-    log::error("control door {}: {}", path_, outcome.error().to_string());
+    log::error("control socket {}: {}", path_, outcome.error().to_string());
   std::lock_guard lock(mutex_);
   outcome_ = std::move(outcome);
   changed_.notify_all();
 }
 
-result<void> local_door::wait_published(std::chrono::milliseconds patience) {
+result<void> control_socket::wait_published(std::chrono::milliseconds patience) {
   std::unique_lock lock(mutex_);
   if (!changed_.wait_for(lock, patience, [this] { return outcome_.has_value(); }))
-    return fail(errc::timed_out, "control door " + path_ + ": not open in time");
+    return fail(errc::timed_out, "control socket " + path_ + ": not open in time");
   return *outcome_;
 }
 
-void local_door::close() {
+void control_socket::close() {
   std::uint16_t number = 0;
   {
     std::lock_guard lock(mutex_);

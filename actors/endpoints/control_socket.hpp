@@ -1,4 +1,4 @@
-// The local control door: CAF's own wire protocol (BASP) on a Unix socket, DATA_DIR/control.sock.
+// The control socket: CAF's own wire protocol (BASP) on a Unix socket, DATA_DIR/control.sock.
 //
 // What it protects against. BASP has no authentication: whoever can open a connection can send any registered message
 // to any actor whose (small, guessable) id he names, reach CAF's built-in ConfigServ and SpawnServ, and even end
@@ -29,21 +29,21 @@
 namespace gnomon::actors {
 
 inline constexpr const char* control_socket_name = "control.sock";
-inline constexpr std::chrono::seconds door_timeout{10}; // to publish, or to connect and shake hands
+inline constexpr std::chrono::seconds endpoint_timeout{10}; // to publish, or to connect and shake hands
 
-// Serves the door. Created by the daemon's main thread, used by the control actor.
-class local_door {
+// Serves the endpoint. Created by the daemon's main thread, used by the control actor.
+class control_socket {
 public:
   // `path`: where the socket appears. Opens nothing yet. The system must have been configured with networking.
-  local_door(caf::actor_system& system, std::string path);
-  ~local_door(); // removes the socket
-  local_door(const local_door&) = delete;
+  control_socket(caf::actor_system& system, std::string path);
+  ~control_socket(); // removes the socket
+  control_socket(const control_socket&) = delete;
 
   // For the control actor: publishes `self` in place of its predecessor, without blocking.
   void publish(control_actor::pointer self);
   // For main: waits until the first publication succeeded or failed. timed_out, or why it failed.
   result<void> wait_published(std::chrono::milliseconds patience);
-  // Closes the door; connections end.
+  // Closes the endpoint; connections end.
   void close();
   const std::string& path() const noexcept { return path_; }
 

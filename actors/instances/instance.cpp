@@ -64,7 +64,7 @@ bool instance_state::read() {
     if (const auto strong = caf::actor_cast<instance_actor>(to))
       caf::anon_send(strong, atom::fitted_v, fit_completion{number});
   };
-  const auto sent = node->fits->submit({"instance " + id.value, fit_pool::urgency::person_waits, std::move(work)});
+  const auto sent = node->fits->submit({"instance " + id.value, background_pool::urgency::person_waits, std::move(work)});
   if (!sent)
     reading.reset();
   return sent.has_value();

@@ -175,7 +175,7 @@ recent_load(const store::history& history, const std::vector<watched_volume>& vo
       one.requests_last_hour = one.requests_last_hour + requests_of(row.counters);
       one.bytes_last_hour = one.bytes_last_hour + bytes_of(row.counters);
     });
-    // The last slots that are over. What a picture or a kill put into the history early counts with its slot.
+    // The last slots that are over. What a chart or a kill put into the history early counts with its slot.
     const auto minute = query_of(volume, store::resolution::ten_seconds, now - rate_back - seconds(10), now);
     each_row(history, minute, volume.name, [&](const store::history_sample& row) {
       auto& one = found[row.instance];

@@ -23,24 +23,24 @@
 
 namespace gnomon::actors {
 namespace {
-constexpr ask_verb roster_verbs[] = {{"count", "how many instances have a profile actor"}};
+constexpr ask_verb instance_registry_verbs[] = {{"count", "how many instances have a profile actor"}};
 constexpr std::uint32_t index_gap_max = 64; // numbers of the history whose names are lost, in a row
 
 // Ends a job on another thread: it tells the actor, if that still lives.
-std::function<void(std::uint64_t)> teller(roster_actor::pointer self) {
+std::function<void(std::uint64_t)> teller(instance_registry_actor::pointer self) {
   return [to = self->address()](std::uint64_t number) {
-    if (const auto strong = caf::actor_cast<roster_actor>(to))
+    if (const auto strong = caf::actor_cast<instance_registry_actor>(to))
       caf::anon_send(strong, atom::fitted_v, fit_completion{number});
   };
 }
 } // namespace
 
-roster_state::~roster_state() {
+instance_registry_state::~instance_registry_state() {
   for (auto& [number, job] : jobs)
-    job->promise.deliver(to_caf({errc::unavailable, "the roster of instances has ended; ask again", 0}));
+    job->promise.deliver(to_caf({errc::unavailable, "the instance registry has ended; ask again", 0}));
 }
 
-void roster_state::start(node_context* n) {
+void instance_registry_state::start(node_context* n) {
   node = n;
   for (const auto& actor : node->tree.list()) // of a former incarnation
     if (actor.parent == instances_name)
@@ -48,12 +48,12 @@ void roster_state::start(node_context* n) {
   tick();
 }
 
-void roster_state::tick() {
-  self->delayed_send(self, roster_every, atom::tick_v);
+void instance_registry_state::tick() {
+  self->delayed_send(self, instances_look_every, atom::tick_v);
   look();
 }
 
-void roster_state::look() {
+void instance_registry_state::look() {
   if (node->history != nullptr)
     for (auto index = seen_until + 1; index <= seen_until + index_gap_max; ++index)
       if (auto id = node->history->name_of(store::instance_index{index})) {
@@ -64,7 +64,7 @@ void roster_state::look() {
 }
 
 // The configuration's and the described ones first: they are never left out for those who merely came by.
-std::vector<instance_id> roster_state::wanted() const {
+std::vector<instance_id> instance_registry_state::wanted() const {
   std::vector<instance_id> out;
   std::unordered_set<instance_id> known;
   const auto add = [&](const instance_id& id) {
@@ -81,7 +81,7 @@ std::vector<instance_id> roster_state::wanted() const {
   return out;
 }
 
-void roster_state::sync() {
+void instance_registry_state::sync() {
   auto all = wanted();
   left_out = all.size() - std::min(all.size(), instances_max);
   all.resize(all.size() - left_out);
@@ -110,9 +110,9 @@ void roster_state::sync() {
   children = std::move(names);
 }
 
-caf::result<std::vector<instance_summary>> roster_state::list() {
-  if (jobs.size() >= roster_requests_max)
-    return to_caf({errc::busy, fmt::format("{} requests are under way already", roster_requests_max), 0});
+caf::result<std::vector<instance_summary>> instance_registry_state::list() {
+  if (jobs.size() >= instance_requests_max)
+    return to_caf({errc::busy, fmt::format("{} requests are under way already", instance_requests_max), 0});
   look();
   auto all = wanted();
   all.resize(std::min(all.size(), instances_max));
@@ -143,7 +143,7 @@ caf::result<std::vector<instance_summary>> roster_state::list() {
     tell(number);
   };
   if (const auto sent =
-          node->fits->submit({fmt::format("instances {}", number), fit_pool::urgency::person_waits, std::move(work)});
+          node->fits->submit({fmt::format("instances {}", number), background_pool::urgency::person_waits, std::move(work)});
       !sent)
     return to_caf(sent.error());
   box->promise = self->make_response_promise<caf::response_promise>();
@@ -151,9 +151,9 @@ caf::result<std::vector<instance_summary>> roster_state::list() {
   return caf::delegated<std::vector<instance_summary>>{};
 }
 
-caf::result<instance_summary> roster_state::describe(const instance_id& id, const instance_change& change) {
-  if (jobs.size() >= roster_requests_max)
-    return to_caf({errc::busy, fmt::format("{} requests are under way already", roster_requests_max), 0});
+caf::result<instance_summary> instance_registry_state::describe(const instance_id& id, const instance_change& change) {
+  if (jobs.size() >= instance_requests_max)
+    return to_caf({errc::busy, fmt::format("{} requests are under way already", instance_requests_max), 0});
   if (node->instances == nullptr)
     return to_caf({errc::unavailable, "descriptions of instances could not be opened at the start; see `status`", 0});
   // What was seen may have a name that nobody could have given it, such as that of an anonymous listener.
@@ -178,7 +178,7 @@ caf::result<instance_summary> roster_state::describe(const instance_id& id, cons
   return caf::delegated<instance_summary>{};
 }
 
-void roster_state::fitted(const fit_completion& done) {
+void instance_registry_state::fitted(const fit_completion& done) {
   const auto found = jobs.find(done.job);
   if (found == jobs.end())
     return;
@@ -193,22 +193,22 @@ void roster_state::fitted(const fit_completion& done) {
   box->promise.deliver(summary_of(*node, box->whom));
 }
 
-caf::result<std::string> roster_state::ask(const std::string& message) {
+caf::result<std::string> instance_registry_state::ask(const std::string& message) {
   const auto parsed = parse_asked(message);
   if (!parsed)
     return to_caf(parsed.error());
   if (parsed->verb == "help")
-    return help_text(roster_verbs);
+    return help_text(instance_registry_verbs);
   if (parsed->verb != "count")
-    return to_caf(unknown_verb(*parsed, roster_verbs).value());
+    return to_caf(unknown_verb(*parsed, instance_registry_verbs).value());
   return fmt::format("{} instances, {} seen at work, {} left out", children.size(), seen.size(), left_out);
 }
 
-caf::actor spawn_roster(caf::actor_system& system, node_context* node) {
-  return caf::actor_cast<caf::actor>(system.spawn(roster, node));
+caf::actor spawn_instance_registry(caf::actor_system& system, node_context* node) {
+  return caf::actor_cast<caf::actor>(system.spawn(instance_registry, node));
 }
 
-roster_actor::behavior_type roster(roster_actor::stateful_pointer<roster_state> self, node_context* node) {
+instance_registry_actor::behavior_type instance_registry(instance_registry_actor::stateful_pointer<instance_registry_state> self, node_context* node) {
   auto* state = &self->state;
   state->start(node);
   return {

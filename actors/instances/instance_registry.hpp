@@ -1,4 +1,4 @@
-// The roster: which compute instances there are - those of the configuration, those an operator described and those
+// The instance registry: which compute instances there are - those of the configuration, those an operator described and those
 // that were seen at work - and a profile actor for each of them, at most instances_max. It also lists them and takes
 // descriptions. Owns nothing that is not found again after its death: the rest is in the configuration, in `meta` and
 // in the history.
@@ -18,12 +18,12 @@
 
 namespace gnomon::actors {
 
-inline constexpr std::chrono::seconds roster_every{10}; // new instances of history and configuration are looked for
-inline constexpr std::size_t roster_requests_max = 64;  // lists and changes under way at once
+inline constexpr std::chrono::seconds instances_look_every{10}; // new instances of history and configuration are looked for
+inline constexpr std::size_t instance_requests_max = 64;  // lists and changes under way at once
 
-struct roster_state {
-  explicit roster_state(roster_actor::pointer self) : self(self) {}
-  ~roster_state(); // answers who waits
+struct instance_registry_state {
+  explicit instance_registry_state(instance_registry_actor::pointer self) : self(self) {}
+  ~instance_registry_state(); // answers who waits
   void start(node_context* n);
   void tick();
   // Takes note of instances that are new in the history, then sync().
@@ -42,7 +42,7 @@ struct roster_state {
     instance_id whom; // empty: it is a list
     caf::response_promise promise;
   };
-  roster_actor::pointer self;
+  instance_registry_actor::pointer self;
   node_context* node = nullptr;
   std::uint32_t seen_until = 0; // instances of the history up to this index are among `seen`
   std::vector<instance_id> seen;
@@ -51,13 +51,13 @@ struct roster_state {
   std::set<std::string> children; // names of the profile actors
   std::size_t left_out = 0;
   bool told = false; // that some were left out
-  const char* name = "roster";
+  const char* name = "instance_registry";
 
 private:
   std::vector<instance_id> wanted() const;
 };
 
-caf::actor spawn_roster(caf::actor_system& system, node_context* node);
-roster_actor::behavior_type roster(roster_actor::stateful_pointer<roster_state> self, node_context* node);
+caf::actor spawn_instance_registry(caf::actor_system& system, node_context* node);
+instance_registry_actor::behavior_type instance_registry(instance_registry_actor::stateful_pointer<instance_registry_state> self, node_context* node);
 
 } // namespace gnomon::actors

@@ -1,4 +1,4 @@
-// The calendar actor: adds, lists and removes told events. The events themselves belong to the node's book
+// The calendar actor: adds, lists and removes events. The events themselves belong to the node's book
 // (store/meta/event_book.hpp), which publishes every change to node_context::events() whether or not this actor lives; it
 // owns only the requests that wait for a commit. Nothing here blocks: the book answers on its writer thread, and the
 // outcome comes as a message.

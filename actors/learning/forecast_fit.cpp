@@ -115,9 +115,9 @@ void describe_choices(const forecast_model& model, const forecast_subject& subje
     score.best_naive = std::string(to_string(choice.best_naive));
     score.best_naive_mase = model.mase(choice, choice.error[static_cast<std::size_t>(choice.best_naive)]);
     score.naive_share = choice.naive_share;
-    for (const auto voice : forecasting::all_voices) {
-      const auto i = static_cast<std::size_t>(voice);
-      score.voices.push_back({std::string(to_string(voice)), forecasting::is_naive(voice),
+    for (const auto method : forecasting::all_methods) {
+      const auto i = static_cast<std::size_t>(method);
+      score.methods.push_back({std::string(to_string(method)), forecasting::is_naive(method),
                               model.mase(choice, choice.error[i]), choice.weight[i]});
     }
     view.horizons.push_back(std::move(score));
@@ -225,7 +225,7 @@ result<grid> past_load(const store::history& history, const forecast_subject& su
 }
 
 result<forecast_view> make_forecast(store::history& history, const forecast_subject& subject, load_kind load,
-                                    const std::vector<forecasting::told_event>& told, wall_time now,
+                                    const std::vector<forecasting::load_event>& told, wall_time now,
                                     forecast_freshness freshness) {
   const auto began = std::chrono::steady_clock::now();
   const auto past = past_load(history, subject, load, now);
@@ -236,7 +236,7 @@ result<forecast_view> make_forecast(store::history& history, const forecast_subj
   auto model = saved_model(history, subject.object, name, *past, freshness);
   const bool learned = !model;
   if (learned) {
-    forecasting::gate_options options;
+    forecasting::ensemble_options options;
     for (const auto& one : scales)
       if (one.step_seconds == past->step_seconds)
         options.horizon_slots = static_cast<arma::uword>(one.ahead_seconds / one.step_seconds);

@@ -45,7 +45,7 @@ result<forecasting::grid> past_load(const store::history& history, const forecas
 
 // Never fails on data; errors are those of reading the history. A model that was learned is saved.
 result<forecast_view> make_forecast(store::history& history, const forecast_subject& subject, load_kind load,
-                                    const std::vector<forecasting::told_event>& events, wall_time now,
+                                    const std::vector<forecasting::load_event>& events, wall_time now,
                                     forecast_freshness freshness);
 
 } // namespace gnomon::actors

@@ -51,12 +51,12 @@ forecasting::event_target target_of(event_scope scope) {
 }
 
 // As the forecasting library wants them; on a fit thread, since there may be thousands.
-std::vector<forecasting::told_event> told(const std::vector<calendar_event>& events) {
-  std::vector<forecasting::told_event> out;
+std::vector<forecasting::load_event> told(const std::vector<calendar_event>& events) {
+  std::vector<forecasting::load_event> out;
   out.reserve(events.size());
   for (const auto& event : events)
-    out.push_back({event.told.type, target_of(event.told.target.scope), event.told.target.name,
-                   seconds_of(event.told.start), static_cast<double>(event.told.duration.count()) * 1e-6});
+    out.push_back({event.notice.type, target_of(event.notice.target.scope), event.notice.target.name,
+                   seconds_of(event.notice.start), static_cast<double>(event.notice.duration.count()) * 1e-6});
   return out;
 }
 
@@ -131,7 +131,7 @@ result<forecast_subject> forecaster_state::subject_of(const forecast_request& re
   return subject;
 }
 
-result<void> forecaster_state::submit(const std::shared_ptr<fit>& job, std::uint64_t number, fit_pool::urgency level,
+result<void> forecaster_state::submit(const std::shared_ptr<fit>& job, std::uint64_t number, background_pool::urgency level,
                                       std::chrono::seconds model_age_max) {
   const auto work = [job, history = node->history, now = node->clock->wall_now(), model_age_max, to = self->address(),
                      number] {
@@ -142,19 +142,19 @@ result<void> forecaster_state::submit(const std::shared_ptr<fit>& job, std::uint
     if (job->view && job->outlook_wanted())
       job->outlook = outlook_of(*job->view, recent_ratios(*history, job->subject, now));
   };
-  job->urgent = level == fit_pool::urgency::person_waits;
+  job->urgent = level == background_pool::urgency::person_waits;
   return node->fits->submit({"forecast " + job->key, level, work});
 }
 
 // One fit of a subject at a time: who comes later shares it, and a person makes one that waits for its turn urgent.
 std::shared_ptr<forecaster_state::fit> forecaster_state::begin(const forecast_subject& subject, load_kind load,
-                                                               fit_pool::urgency level,
+                                                               background_pool::urgency level,
                                                                std::chrono::seconds model_age_max) {
   const auto key = key_of(subject, load);
   for (const auto& [number, job] : under_way) {
     if (job->key != key)
       continue;
-    if (level == fit_pool::urgency::person_waits && !job->urgent)
+    if (level == background_pool::urgency::person_waits && !job->urgent)
       if (const auto sent = submit(job, number, level, model_age_max); !sent)
         log::warning("{}", sent.error().to_string()); // it still has its old place
     return job;
@@ -188,7 +188,7 @@ caf::result<forecast_view> forecaster_state::forecast(const forecast_request& re
   if (nothing_new && known != latest.end() && now_us - known->second->fitted_us >= 0 &&
       microseconds{now_us - known->second->fitted_us} < forecast_fresh_for)
     return *known->second;
-  const auto job = begin(*subject, request.load, fit_pool::urgency::person_waits,
+  const auto job = begin(*subject, request.load, background_pool::urgency::person_waits,
                          nothing_new ? forecast_fresh_for : std::chrono::seconds{0});
   if (!job || job->waiting.size() >= forecast_waiting_max)
     return to_caf({errc::busy, "too many forecasts are being made; try again", 0});
@@ -218,11 +218,11 @@ void forecaster_state::fit_after(std::chrono::seconds age) {
   const auto subject = subject_of({subject_kind::volume, {}, load_kind::requests});
   if (!subject)
     return;
-  auto level = fit_pool::urgency::normal;
+  auto level = background_pool::urgency::normal;
   for (const auto& instance : wanted->instances)
     for (const auto& volume : instance.volumes)
       if (volume.value == subject->name && summary_of(*node, instance.id).metadata.level == criticality::high)
-        level = fit_pool::urgency::critical;
+        level = background_pool::urgency::critical;
   fitted_at = now;
   fitted_once = true;
   (void)begin(*subject, load_kind::requests, level, std::chrono::seconds{0}); // a full queue: the next tick
@@ -244,7 +244,7 @@ void forecaster_state::fitted(const fit_completion& done) {
   // Whoever tells an event and then asks wants to see it, also when a fit was under way already.
   if (job->view && !job->waiting.empty() && !job->again && job->events != node->events())
     if (const auto second =
-            begin(job->subject, job->load, fit_pool::urgency::person_waits, std::chrono::seconds{0})) {
+            begin(job->subject, job->load, background_pool::urgency::person_waits, std::chrono::seconds{0})) {
       second->again = true;
       second->waiting = std::move(job->waiting);
       return;

@@ -39,13 +39,13 @@ struct forecaster_state {
   void fitted(const fit_completion& done);
   caf::result<std::string> ask(const std::string& message);
 
-  // The told events as the node publishes them: another pointer after each change.
-  using told_events = std::shared_ptr<const std::vector<calendar_event>>;
+  // The events as the node publishes them: another pointer after each change.
+  using load_events = std::shared_ptr<const std::vector<calendar_event>>;
   struct fit {
     forecast_subject subject;
     load_kind load = load_kind::requests;
     std::string key;
-    told_events events;
+    load_events events;
     std::atomic<bool> begun{false}; // it runs once, however often it is submitted
     // Written by the fit thread before it says that it has ended, read by the actor after that.
     result<forecast_view> view = fail(errc::internal, "the fit broke off; the log has the reason");
@@ -59,7 +59,7 @@ struct forecaster_state {
   node_context* node = nullptr;
   volume_uuid uuid;                                                   // nil: the node
   std::map<std::string, std::shared_ptr<const forecast_view>> latest; // by subject and quantity
-  std::map<std::string, told_events> known_events; // what the latest forecast knew, by the same key
+  std::map<std::string, load_events> known_events; // what the latest forecast knew, by the same key
   std::map<std::uint64_t, std::shared_ptr<fit>> under_way;
   std::uint64_t next_fit = 1;
   boot_time fitted_at{}; // in the background
@@ -71,9 +71,9 @@ struct forecaster_state {
 private:
   void fit_after(std::chrono::seconds age);
   result<forecast_subject> subject_of(const forecast_request& request) const;
-  result<void> submit(const std::shared_ptr<fit>& job, std::uint64_t number, fit_pool::urgency level,
+  result<void> submit(const std::shared_ptr<fit>& job, std::uint64_t number, background_pool::urgency level,
                       std::chrono::seconds model_age_max);
-  std::shared_ptr<fit> begin(const forecast_subject& subject, load_kind load, fit_pool::urgency level,
+  std::shared_ptr<fit> begin(const forecast_subject& subject, load_kind load, background_pool::urgency level,
                              std::chrono::seconds model_age_max);
 };
 

@@ -17,7 +17,7 @@
 namespace gnomon::actors {
 namespace {
 constexpr ask_verb importer_verbs[] = {{"count", "how many rows were imported since the start"}};
-// What the readers of the history use each resolution for (actors/learning/forecast_fit.cpp, actors/learning/heat_picture.cpp).
+// What the readers of the history use each resolution for (actors/learning/forecast_fit.cpp, actors/learning/heat_chart.cpp).
 constexpr std::chrono::hours fine_for{2}, minute_for{36};
 
 void done_on(const caf::actor_addr& to, std::uint64_t number) {
@@ -90,7 +90,7 @@ caf::result<import_receipt> importer_state::note(const volume_ref& ref, const im
     job->one_done(noted ? result<void>() : tl::unexpected(noted.error()));
     done_on(to, number);
   };
-  if (const auto sent = node->fits->submit({fmt::format("import {}", number), fit_pool::urgency::person_waits, work});
+  if (const auto sent = node->fits->submit({fmt::format("import {}", number), background_pool::urgency::person_waits, work});
       !sent) {
     jobs.erase(number);
     job->promise.deliver(to_caf(sent.error()));

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "actors/learning/heat_picture.hpp"
+#include "actors/learning/heat_chart.hpp"
 #include "actors/protocol/error_message.hpp"
 #include "actors/runtime/ask.hpp"
 #include "actors/runtime/instance_summary.hpp"
@@ -80,8 +80,8 @@ std::optional<volume_pattern::shape> pattern_state::shape() const {
   return shape_of(*record, *node->current_settings());
 }
 
-fit_pool::job pattern_state::job_of(const char* what, std::function<void()> work, std::uint64_t number,
-                                    fit_pool::urgency level) const {
+background_pool::job pattern_state::job_of(const char* what, std::function<void()> work, std::uint64_t number,
+                                    background_pool::urgency level) const {
   return {fmt::format("{} {} {}", what, uuid.to_string(), number), level,
           [work = std::move(work), to = self->address(), number] {
             const end_of_job tell(to, number);
@@ -89,7 +89,7 @@ fit_pool::job pattern_state::job_of(const char* what, std::function<void()> work
           }};
 }
 
-bool pattern_state::submit(const std::shared_ptr<pattern_job>& job, fit_pool::urgency level) {
+bool pattern_state::submit(const std::shared_ptr<pattern_job>& job, background_pool::urgency level) {
   const auto wanted = shape();
   if (!wanted)
     return false;
@@ -114,19 +114,19 @@ bool pattern_state::submit(const std::shared_ptr<pattern_job>& job, fit_pool::ur
   return sent.has_value();
 }
 
-void pattern_state::send_away(pattern_job::source from, fit_pool::urgency level) {
+void pattern_state::send_away(pattern_job::source from, background_pool::urgency level) {
   if (node->history == nullptr || node->fits == nullptr)
     return;
   if (away) {
-    away->in_use = away->in_use || level != fit_pool::urgency::low;
-    if (level == fit_pool::urgency::person_waits)
+    away->in_use = away->in_use || level != background_pool::urgency::low;
+    if (level == background_pool::urgency::person_waits)
       (void)submit(away, level); // a person takes it along to the front
     return;
   }
   const auto job = std::make_shared<pattern_job>();
   job->from = from;
   job->number = next_job++;
-  job->in_use = from == pattern_job::source::memory || level != fit_pool::urgency::low;
+  job->in_use = from == pattern_job::source::memory || level != background_pool::urgency::low;
   if (from == pattern_job::source::memory)
     job->pattern = std::move(*pattern);
   if (submit(job, level)) {
@@ -248,7 +248,7 @@ void pattern_state::observe(const observed& second) {
   if (pattern && !pattern->is_due(now) && !publish_is_due())
     return learn(second);
   await_pattern(second);
-  send_away(pattern ? pattern_job::source::memory : pattern_job::source::saved, fit_pool::urgency::normal);
+  send_away(pattern ? pattern_job::source::memory : pattern_job::source::saved, background_pool::urgency::normal);
   if (pattern) // the fit threads take nothing more now
     catch_up();
 }
@@ -280,7 +280,7 @@ void pattern_state::catch_up() {
   while (!waiting.empty()) {
     const double now = static_cast<double>(waiting.front().time_us) * 1e-6;
     if (pattern->is_due(now)) {
-      send_away(pattern_job::source::memory, fit_pool::urgency::normal);
+      send_away(pattern_job::source::memory, background_pool::urgency::normal);
       if (away)
         return;
     }
@@ -294,9 +294,9 @@ void pattern_state::tick() {
   const double now = seconds_of(node->clock->wall_now());
   keep(slot.close_before(now));
   if (pattern && (pattern->is_due(now) || (changed && publish_is_due())))
-    send_away(pattern_job::source::memory, fit_pool::urgency::normal);
+    send_away(pattern_job::source::memory, background_pool::urgency::normal);
   else if (!pattern && !away && !published)
-    send_away(pattern_job::source::saved, fit_pool::urgency::low); // so that the board knows the volume
+    send_away(pattern_job::source::saved, background_pool::urgency::low); // so that the board knows the volume
   const auto forgotten = [now](const auto& known) { return known.second.forgotten(now); };
   std::erase_if(chunk_latencies, forgotten);
   std::erase_if(instance_latencies, forgotten);
@@ -329,7 +329,7 @@ void pattern_state::reload() {
     reload_again = true;
     return;
   }
-  send_away(pattern_job::source::history, fit_pool::urgency::critical);
+  send_away(pattern_job::source::history, background_pool::urgency::critical);
 }
 
 caf::result<heat_view> pattern_state::heat(const heat_request& request) {
@@ -342,7 +342,7 @@ caf::result<heat_view> pattern_state::heat(const heat_request& request) {
   auto promise = self->make_response_promise<caf::response_promise>();
   used_at = node->clock->boot_now();
   if (!pattern || pattern->is_due(seconds_of(node->clock->wall_now())))
-    send_away(pattern ? pattern_job::source::memory : pattern_job::source::saved, fit_pool::urgency::person_waits);
+    send_away(pattern ? pattern_job::source::memory : pattern_job::source::saved, background_pool::urgency::person_waits);
   if (away)
     heat_waiting.push_back({request, promise});
   else
@@ -374,9 +374,9 @@ void pattern_state::draw(const heat_request& request, caf::response_promise prom
   const auto work = [job, known = std::move(known), request, history = node->history]() mutable {
     job->view = draw_heat(*history, known, request);
   };
-  // The picture shows this very second: it is drawn when the open slot is in the history (and goes on as another
+  // The chart shows this very second: it is drawn when the open slot is in the history (and goes on as another
   // part).
-  keep(slot.close(), [fits = node->fits, drawing = job_of("heat", work, number, fit_pool::urgency::person_waits)] {
+  keep(slot.close(), [fits = node->fits, drawing = job_of("heat", work, number, background_pool::urgency::person_waits)] {
     if (const auto sent = fits->submit(drawing); !sent)
       log::warning("{}: {}", drawing.name, sent.error().to_string()); // who asked is answered by its timeout
   });

@@ -86,8 +86,8 @@ struct pattern_state {
 private:
   std::optional<volume_pattern::shape> shape() const;
   // Gives the pattern to a job, or has one load it. At that urgency, also where it is away already.
-  void send_away(pattern_job::source from, fit_pool::urgency level);
-  bool submit(const std::shared_ptr<pattern_job>& job, fit_pool::urgency level);
+  void send_away(pattern_job::source from, background_pool::urgency level);
+  bool submit(const std::shared_ptr<pattern_job>& job, background_pool::urgency level);
   void came_back(pattern_job& job);
   void publish(pattern_outlook outlook);
   bool publish_is_due();
@@ -101,8 +101,8 @@ private:
   void keep(std::optional<open_slot::closed> over, std::function<void()> then = {});
   void save();
   // Does `work` on a fit thread, then sends `fitted` with that number.
-  fit_pool::job job_of(const char* what, std::function<void()> work, std::uint64_t number,
-                       fit_pool::urgency level) const;
+  background_pool::job job_of(const char* what, std::function<void()> work, std::uint64_t number,
+                       background_pool::urgency level) const;
 };
 
 caf::actor spawn_pattern(caf::actor_system& system, node_context* node, volume_uuid uuid);

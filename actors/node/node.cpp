@@ -213,7 +213,7 @@ result<void> node::open_store() {
     facts.problems.push_back(problem);
   }
   if (told.problems_unlisted > 0)
-    log::error("{} more told events cannot be read", told.problems_unlisted);
+    log::error("{} more events cannot be read", told.problems_unlisted);
   log::info("data directory {}: {} volumes, {} deleted; the node before ended: {}", wanted->data_dir, opening.volumes,
             opening.deleted, facts.previous_stop);
   if (opening.records_recovered > 0)
@@ -228,7 +228,7 @@ result<void> node::open_store() {
 result<void> node::open_history() {
   auto& p = *parts_;
   const auto wanted = p.context.current_settings();
-  p.fits = std::make_unique<fit_pool>(fit_pool::options{.cpu_budget = wanted->forecast.cpu_budget});
+  p.fits = std::make_unique<background_pool>(background_pool::options{.cpu_budget = wanted->forecast.cpu_budget});
   p.context.fits = p.fits.get();
   store::history_options options;
   options.directory = p.directory->history_path();
@@ -252,7 +252,7 @@ result<void> node::start_engine() {
   io::engine_options options;
   options.io = wanted->io;
   options.nbd = wanted->nbd;
-  options.on_event = [context = &p.context](io::event event) { context->inbox.push(std::move(event)); };
+  options.on_alert = [context = &p.context](io::alert event) { context->inbox.push(std::move(event)); };
   options.record_failure = [catalogue = p.catalogue.get()](volume_uuid volume, int os_errno,
                                                            io::done_callback done) {
     catalogue->mark_write_failure(volume, os_errno, [done](const result<store::volume_record>& marked) {
@@ -329,10 +329,10 @@ result<void> node::start_actors() {
   auto& p = *parts_;
   auto* context = &p.context;
   const bool open = p.options.outside == doors::open;
-  p.config = std::make_unique<system_config>(open ? networking::local_door : networking::none);
+  p.config = std::make_unique<system_config>(open ? networking::control_socket : networking::none);
   p.system = std::make_unique<caf::actor_system>(*p.config);
   if (open) {
-    p.door = std::make_unique<local_door>(*p.system, control_socket_path(p.directory->path()));
+    p.door = std::make_unique<control_socket>(*p.system, control_socket_path(p.directory->path()));
     context->door = p.door.get();
   }
   auto* tree = &context->tree;
@@ -349,7 +349,7 @@ result<void> node::start_actors() {
   add(liveness_name, root_name,
       [context](caf::actor_system& s) { return spawn_liveness(s, &context->tree, context->clock); });
   add(registry_name, root_name, [context](caf::actor_system& s) { return spawn_registry(s, context); });
-  add(events_name, root_name, [context](caf::actor_system& s) { return spawn_events(s, context); });
+  add(events_name, root_name, [context](caf::actor_system& s) { return spawn_alerts(s, context); });
   add(telemetry_name, root_name, [context](caf::actor_system& s) { return spawn_telemetry(s, context); });
   add(recorder_name, root_name, [context](caf::actor_system& s) { return spawn_recorder(s, context); });
   add(calendar_name, root_name, [context](caf::actor_system& s) { return spawn_calendar(s, context); });
@@ -360,14 +360,14 @@ result<void> node::start_actors() {
       [context](caf::actor_system& s) { return spawn_forecaster(s, context, {}); });
   add(observer_name, root_name, [context](caf::actor_system& s) { return spawn_observer(s, context); });
   add(instances_name, root_name, [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, instances_name); });
-  add(roster_name, root_name, [context](caf::actor_system& s) { return spawn_roster(s, context); });
+  add(instance_registry_name, root_name, [context](caf::actor_system& s) { return spawn_instance_registry(s, context); });
   add(groups_name, root_name, [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, groups_name); });
   add(snapshots_name, root_name, [context](caf::actor_system& s) { return spawn_snapshots(s, context); });
   add(importer_name, root_name, [context](caf::actor_system& s) { return spawn_importer(s, context); });
   add(cluster_name, root_name, [context](caf::actor_system& s) { return spawn_cluster(s, context); });
   add(control_name, root_name, [context](caf::actor_system& s) { return spawn_control(s, context); });
   context->inbox.on_event([tree] {
-    if (const auto events = tree->find_as<event_actor>(events_name))
+    if (const auto events = tree->find_as<alert_actor>(events_name))
       caf::anon_send(events, atom::drain_v);
   });
   p.guard = std::make_unique<root_guard>(*p.system, *tree, p.options.needs_attention);
@@ -428,14 +428,14 @@ result<void> node::open_doors() {
   if (facts.nbd.empty())
     log::warning("no NBD listener is configured: nobody can attach a volume");
   if (wanted->admin.listen) {
-    auto admin = admin_door::open(p.context, *p.system, wanted->admin);
+    auto admin = admin_http::open(p.context, *p.system, wanted->admin);
     if (!admin)
       return tl::unexpected(admin.error());
     p.admin = std::move(*admin);
     facts.admin.push_back(p.admin->bound().to_string());
   }
   p.context.set_facts(std::move(facts));
-  return p.door->wait_published(door_timeout);
+  return p.door->wait_published(endpoint_timeout);
 }
 
 std::string node::ready_line() const {
@@ -506,7 +506,7 @@ result<void> node::stop() {
   if (p.snapshots)
     p.snapshots->stop();
   stop_actors(dog);
-  dog.stage("admin door");
+  dog.stage("admin endpoint");
   p.admin.reset();
   if (p.catalogue) {
     dog.stage("catalogue");

@@ -43,15 +43,15 @@ struct node::parts {
   std::unique_ptr<store::event_book> event_book;
   std::unique_ptr<store::instance_book> instances;
   std::unique_ptr<store::history> history;
-  std::unique_ptr<fit_pool> fits;
+  std::unique_ptr<background_pool> fits;
   std::unique_ptr<io::engine> engine;
   std::unique_ptr<store::snapshot_book> snapshot_book;
   std::unique_ptr<snapshot_works> snapshots;
   std::unique_ptr<system_config> config;
   std::unique_ptr<caf::actor_system> system;
-  std::unique_ptr<local_door> door;
+  std::unique_ptr<control_socket> door;
   std::unique_ptr<root_guard> guard;
-  std::unique_ptr<admin_door> admin;
+  std::unique_ptr<admin_http> admin;
   std::vector<std::string> instance_listeners; // as they are configured
   bool stopped = false;
 };

@@ -4,29 +4,29 @@
 
 namespace gnomon::actors {
 
-told_event::told_event(const event_notice& notice)
+load_event::load_event(const event_notice& notice)
     : type(notice.type), scope(notice.target.scope), target(notice.target.name),
       start_us(to_microseconds(notice.start)), duration_us(notice.duration.count()), note(notice.note) {}
 
-event_notice told_event::to_notice() const {
+event_notice load_event::to_notice() const {
   return {type, {scope, target}, wall_time(microseconds(start_us)), microseconds(duration_us), note};
 }
 
 event_info::event_info(const calendar_event& event)
-    : id(event.id), told(event.told), source(event.source), added_us(to_microseconds(event.added)) {}
+    : id(event.id), notice(event.notice), source(event.source), added_us(to_microseconds(event.added)) {}
 
 calendar_event event_info::to_event() const {
-  return {id, told.to_notice(), source, wall_time(microseconds(added_us))};
+  return {id, notice.to_notice(), source, wall_time(microseconds(added_us))};
 }
 
 bool matches(const event_query& query, const calendar_event& event, wall_time now) {
-  const auto start = to_microseconds(event.told.start), end = to_microseconds(event.end());
+  const auto start = to_microseconds(event.notice.start), end = to_microseconds(event.end());
   if (query.when != event_when::all && event.is_past(now) != (query.when == event_when::past))
     return false;
   // An instant touches a span that holds it.
   if (start >= query.to_us || (start < query.from_us && end <= query.from_us))
     return false;
-  return query.any_target || (event.told.target.scope == query.scope && event.told.target.name == query.target);
+  return query.any_target || (event.notice.target.scope == query.scope && event.notice.target.name == query.target);
 }
 
 std::vector<const calendar_event*> select_events(const std::vector<calendar_event>& events, const event_query& query,
@@ -35,7 +35,7 @@ std::vector<const calendar_event*> select_events(const std::vector<calendar_even
   more = false;
   const auto after = std::pair(query.after_start_us, query.after_id);
   auto at = std::partition_point(events.begin(), events.end(), [&](const calendar_event& event) {
-    return std::pair(to_microseconds(event.told.start), event.id) <= after;
+    return std::pair(to_microseconds(event.notice.start), event.id) <= after;
   });
   for (; at != events.end(); ++at) {
     if (!matches(query, *at, now))

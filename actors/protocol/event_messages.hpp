@@ -1,4 +1,4 @@
-// What messages about told events carry: plain values, each with its `inspect`; as actors/protocol/volume_messages.hpp, of which this
+// What messages about events carry: plain values, each with its `inspect`; as actors/protocol/volume_messages.hpp, of which this
 // is the third part. Times are microseconds since 1970 UTC. Any thread. What an event means: config/event.hpp.
 #pragma once
 
@@ -16,26 +16,26 @@ namespace gnomon::actors {
 inline constexpr std::size_t event_page_max = 1'000; // events in one reply
 
 // An event as somebody tells it. Whoever gets it checks it (check_event).
-struct told_event {
+struct load_event {
   std::string type;
   event_scope scope = event_scope::everything;
   std::string target; // empty for everything
   std::int64_t start_us = 0, duration_us = 0;
   std::string note;
 
-  told_event() = default;
-  explicit told_event(const event_notice& notice);
+  load_event() = default;
+  explicit load_event(const event_notice& notice);
   event_notice to_notice() const;
-  friend bool operator==(const told_event&, const told_event&) = default;
+  friend bool operator==(const load_event&, const load_event&) = default;
 };
 template <class Inspector>
-auto inspect(Inspector& f, told_event& x) {
-  return f(caf::meta::type_name("told_event"), x.type, x.scope, x.target, x.start_us, x.duration_us, x.note);
+auto inspect(Inspector& f, load_event& x) {
+  return f(caf::meta::type_name("load_event"), x.type, x.scope, x.target, x.start_us, x.duration_us, x.note);
 }
 
 // Told together: all are kept or none. At most event_batch_max.
 struct event_batch {
-  std::vector<told_event> events;
+  std::vector<load_event> events;
   friend bool operator==(const event_batch&, const event_batch&) = default;
 };
 template <class Inspector>
@@ -46,7 +46,7 @@ auto inspect(Inspector& f, event_batch& x) {
 // An event as it is kept. Without a type: a record that cannot be read.
 struct event_info {
   event_id id;
-  told_event told;
+  load_event notice;
   event_source source = event_source::cli;
   std::int64_t added_us = 0;
 
@@ -57,7 +57,7 @@ struct event_info {
 };
 template <class Inspector>
 auto inspect(Inspector& f, event_info& x) {
-  return f(caf::meta::type_name("event_info"), x.id, x.told, x.source, x.added_us);
+  return f(caf::meta::type_name("event_info"), x.id, x.notice, x.source, x.added_us);
 }
 
 struct events_added {

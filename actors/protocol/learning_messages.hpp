@@ -13,8 +13,8 @@
 namespace gnomon::actors {
 
 inline constexpr std::size_t observed_rows_max = 65'536;   // chunks and instances of one volume in one second
-inline constexpr std::uint32_t picture_rows_max = 512;     // of a heat map
-inline constexpr std::uint32_t picture_columns_max = 1024; // of a heat map
+inline constexpr std::uint32_t chart_rows_max = 512;     // of a heat map
+inline constexpr std::uint32_t chart_columns_max = 1024; // of a heat map
 inline constexpr std::uint32_t hottest_chunks_max = 1024;  // named in one heat map
 inline constexpr std::size_t forecast_points_max = 20'160; // past slots sent along with a forecast
 inline constexpr std::size_t localities_max = 64;          // instances named in one heat map
@@ -73,8 +73,8 @@ auto inspect(Inspector& f, recent_latency& x) {
 
 struct heat_request {
   std::int64_t span_us =
-      0; // how far back the picture goes; 0: as far as there is something to see, at most two weeks
-  std::uint32_t rows = 16, columns = 64; // of the picture, 1 .. the limits above
+      0; // how far back the chart goes; 0: as far as there is something to see, at most two weeks
+  std::uint32_t rows = 16, columns = 64; // of the chart, 1 .. the limits above
   std::uint32_t hottest = 8;             // chunks named, 0 .. hottest_chunks_max
   friend bool operator==(const heat_request&, const heat_request&) = default;
 };
@@ -112,7 +112,7 @@ auto inspect(Inspector& f, kind_count& x) {
 // Which chunks an instance touches most.
 struct locality {
   instance_id instance;            // empty: the anonymous one
-  finite requests;                 // in the picture's span
+  finite requests;                 // in the chart's span
   finite share;                    // of the volume's, 0..1
   std::vector<chunk_index> chunks; // its busiest ones, busiest first
   recent_latency latency;
@@ -154,7 +154,7 @@ struct heat_view {
   std::uint64_t chunk_count = 0, known_chunks = 0;
   std::int64_t from_us = 0, to_us = 0;
   std::uint32_t rows = 0, columns = 0;
-  std::vector<finite> picture; // rows x columns, row by row: requests
+  std::vector<finite> chart; // rows x columns, row by row: requests
   finite requests, bytes;      // in the span
   std::vector<kind_count> kinds;
   std::vector<chunk_warmth> hottest; // warmest of the last half hour first
@@ -165,7 +165,7 @@ struct heat_view {
 template <class Inspector>
 auto inspect(Inspector& f, heat_view& x) {
   return f(caf::meta::type_name("heat_view"), x.name, x.uuid, x.size, x.chunk_size, x.chunk_count, x.known_chunks,
-           x.from_us, x.to_us, x.rows, x.columns, x.picture, x.requests, x.bytes, x.kinds, x.hottest, x.localities,
+           x.from_us, x.to_us, x.rows, x.columns, x.chart, x.requests, x.bytes, x.kinds, x.hottest, x.localities,
            x.hot_sets);
 }
 
@@ -187,16 +187,16 @@ auto inspect(Inspector& f, forecast_request& x) {
   return f(caf::meta::type_name("forecast_request"), x.kind, x.subject, x.load);
 }
 
-struct voice_score {
+struct method_score {
   std::string name;
   bool naive = false;
   finite mase;   // mean absolute error on log scale over the naive one-step error; below 1 is good
   finite weight; // in the blend, 0..1
-  friend bool operator==(const voice_score&, const voice_score&) = default;
+  friend bool operator==(const method_score&, const method_score&) = default;
 };
 template <class Inspector>
-auto inspect(Inspector& f, voice_score& x) {
-  return f(caf::meta::type_name("voice_score"), x.name, x.naive, x.mase, x.weight);
+auto inspect(Inspector& f, method_score& x) {
+  return f(caf::meta::type_name("method_score"), x.name, x.naive, x.mase, x.weight);
 }
 
 // What the rolling backtest said for one horizon.
@@ -205,14 +205,14 @@ struct horizon_score {
   std::uint64_t origins = 0; // that the scores rest on; 0: too little past to tell
   finite served_mase, best_naive_mase;
   std::string best_naive;
-  finite naive_share; // 0: the blend alone, 1: the best naive voice alone
-  std::vector<voice_score> voices;
+  finite naive_share; // 0: the blend alone, 1: the best naive method alone
+  std::vector<method_score> methods;
   friend bool operator==(const horizon_score&, const horizon_score&) = default;
 };
 template <class Inspector>
 auto inspect(Inspector& f, horizon_score& x) {
   return f(caf::meta::type_name("horizon_score"), x.ahead_us, x.origins, x.served_mase, x.best_naive_mase,
-           x.best_naive, x.naive_share, x.voices);
+           x.best_naive, x.naive_share, x.methods);
 }
 
 struct predicted_window {

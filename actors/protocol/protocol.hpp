@@ -92,7 +92,7 @@ inline constexpr seconds catalogue{30};      // rename, describe, clear, add, re
 inline constexpr seconds volume_change{120}; // create, resize, erase, undelete, access, fence: drains I/O
 inline constexpr seconds reload{60};         // reload: reads the file and waits a while until it is in force
 inline constexpr seconds apply{600};         // apply: all volumes of a config, with their files
-inline constexpr seconds picture{60};        // heat, forecast: reads weeks of history, fits, on busy fit threads
+inline constexpr seconds chart{60};        // heat, forecast: reads weeks of history, fits, on busy fit threads
 inline constexpr seconds take_in{120};       // take_in: a batch of rows behind everything the history has queued
 inline constexpr seconds snapshot{120};      // create, restore, snapshot: until the cut or the volume is made
 inline constexpr seconds verify{24 * 3600};  // verify, rebuild: reads whole layers
@@ -124,7 +124,7 @@ using supervisor_actor = supervised_actor::extend<
 // --- a volume
 // ---------------------------------------------------------------------------------------------------------
 
-// The in-process door of one volume: a CAF program can use it without NBD. At most io_bytes_max per request and
+// The in-process interface of one volume: a CAF program can use it without NBD. At most io_bytes_max per request and
 // io_requests_max at once; both lead to the same core as NBD, with the same guarantees.
 using volume_actor = supervised_actor::extend<
     // Bytes at an offset. out_of_range, io_failed, limit_reached.
@@ -194,7 +194,7 @@ using registry_actor = supervised_actor::extend<
 // --------------------------------------------------------------------------------------
 
 // Drains the bounded inbox the rings report into (actors/runtime/alert_inbox.hpp).
-using event_actor = supervised_actor::extend<
+using alert_actor = supervised_actor::extend<
     // There is something in the inbox. From any thread.
     caf::reacts_to<atom::drain>>;
 
@@ -258,7 +258,7 @@ using importer_actor = supervised_actor::extend<
     // A job on other threads is done.
     caf::reacts_to<atom::fitted, fit_completion>>;
 
-// --- told events
+// --- events
 // --------------------------------------------------------------------------------------------------------
 
 // Deployments, scaling actions, batch jobs: what is told about the load, past or planned. Whoever only reads them
@@ -276,7 +276,7 @@ using calendar_actor = supervised_actor::extend<
 // ----------------------------------------------------------------------------------------------------------
 
 // Which compute instances there are; makes a profile actor for each.
-using roster_actor = supervised_actor::extend<
+using instance_registry_actor = supervised_actor::extend<
     // All instances with their load, from the history; busy.
     caf::replies_to<atom::profiles>::with<std::vector<instance_summary>>,
     // Puts an operator's words over the configuration's, durably. invalid_argument, limit_reached, unavailable.
@@ -336,7 +336,7 @@ using snapshots_actor = supervised_actor::extend<
     // Restores that stand still go on. From itself.
     caf::reacts_to<atom::tick>>;
 
-// --- the local control door
+// --- the control socket
 // -------------------------------------------------------------------------------------------
 
 // What `gnomon` talks to. Published on DATA_DIR/control.sock (actors/endpoints/control_socket.hpp), mode 0600. It forwards to the
@@ -390,7 +390,7 @@ using control_actor = supervised_actor::extend<
     caf::replies_to<atom::add, event_batch>::with<events_added>,
     caf::replies_to<atom::list, event_query>::with<event_page>,
     caf::replies_to<atom::remove, event_id>::with<event_info>,
-    // As at the roster and the instance's profile actor.
+    // As at the instance registry and the instance's profile actor.
     caf::replies_to<atom::profiles>::with<std::vector<instance_summary>>,
     caf::replies_to<atom::profile, instance_id>::with<instance_details>,
     caf::replies_to<atom::describe, instance_id, instance_change>::with<instance_summary>,

@@ -13,7 +13,7 @@
 namespace gnomon::actors {
 
 inline constexpr std::size_t snapshot_list_max = 10'000;     // snapshots in one reply, the newest
-inline constexpr std::size_t snapshot_findings_told_max = 20; // of a check, in one reply
+inline constexpr std::size_t snapshot_findings_shown_max = 20; // of a check, in one reply
 
 struct snapshot_ref {
   std::string text;
@@ -74,12 +74,12 @@ auto inspect(Inspector& f, snapshot_query& x) {
 struct snapshot_check {
   std::uint32_t layers = 0;
   std::uint64_t granules = 0, bytes = 0, findings = 0;
-  std::vector<std::string> told; // the first findings, "KIND: what"
+  std::vector<std::string> first_findings; // the first findings, "KIND: what"
   friend bool operator==(const snapshot_check&, const snapshot_check&) = default;
 };
 template <class Inspector>
 auto inspect(Inspector& f, snapshot_check& x) {
-  return f(caf::meta::type_name("snapshot_check"), x.layers, x.granules, x.bytes, x.findings, x.told);
+  return f(caf::meta::type_name("snapshot_check"), x.layers, x.granules, x.bytes, x.findings, x.first_findings);
 }
 
 struct restore_request {

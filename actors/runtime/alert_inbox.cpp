@@ -5,21 +5,21 @@
 
 namespace gnomon::actors {
 
-void event_inbox::on_event(std::function<void()> wake) {
+void alert_inbox::on_event(std::function<void()> wake) {
   std::lock_guard lock(mutex_);
   wake_ = std::move(wake);
 }
 
-void event_inbox::push(io::event event) {
+void alert_inbox::push(io::alert event) {
   std::function<void()> wake;
   {
     std::lock_guard lock(mutex_);
     if (events_.size() >= inbox_events_max) {
       ++dropped_;
-      if (event.what != io::event::kind::sync_failed)
+      if (event.what != io::alert::kind::sync_failed)
         return;
       const auto victim = std::find_if(events_.begin(), events_.end(),
-                                       [](const auto& e) { return e.what != io::event::kind::sync_failed; });
+                                       [](const auto& e) { return e.what != io::alert::kind::sync_failed; });
       if (victim != events_.end())
         events_.erase(victim);
     }
@@ -31,25 +31,25 @@ void event_inbox::push(io::event event) {
     wake();
 }
 
-std::optional<io::event> event_inbox::front() const {
+std::optional<io::alert> alert_inbox::front() const {
   std::lock_guard lock(mutex_);
   if (events_.empty())
     return std::nullopt;
   return events_.front();
 }
 
-void event_inbox::pop() {
+void alert_inbox::pop() {
   std::lock_guard lock(mutex_);
   if (!events_.empty())
     events_.pop_front();
 }
 
-std::uint64_t event_inbox::dropped() const {
+std::uint64_t alert_inbox::dropped() const {
   std::lock_guard lock(mutex_);
   return dropped_;
 }
 
-std::size_t event_inbox::size() const {
+std::size_t alert_inbox::size() const {
   std::lock_guard lock(mutex_);
   return events_.size();
 }

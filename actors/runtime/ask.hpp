@@ -18,7 +18,7 @@ struct asked {
 
 struct ask_verb {
   std::string_view usage; // "read OFFSET LENGTH"
-  std::string_view what;  // "reads bytes through the in-process door"
+  std::string_view what;  // "reads bytes through the in-process interface"
 };
 
 // invalid_argument: empty, longer than ask_text_max, or an unfinished quotation. "…" keeps spaces together.

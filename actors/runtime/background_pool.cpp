@@ -40,7 +40,7 @@ double thread_cpu_seconds() {
 double seconds_between(boot_time from, boot_time to) { return std::chrono::duration<double>(to - from).count(); }
 
 double in_range(double budget) {
-  return std::isfinite(budget) ? std::max(budget, fit_pool::cpu_budget_min) : fit_pool::cpu_budget_min;
+  return std::isfinite(budget) ? std::max(budget, background_pool::cpu_budget_min) : background_pool::cpu_budget_min;
 }
 
 } // namespace
@@ -61,7 +61,7 @@ boot_time cpu_allowance::free_at(boot_time now) {
 
 // --- the pool
 
-fit_pool::fit_pool(options wanted) : queued_max_(wanted.queued_max), allowance_(in_range(wanted.cpu_budget)) {
+background_pool::background_pool(options wanted) : queued_max_(wanted.queued_max), allowance_(in_range(wanted.cpu_budget)) {
   totals_.cpu_budget = in_range(wanted.cpu_budget);
   const unsigned count = std::clamp(wanted.threads, 1u, threads_max);
   for (unsigned i = 0; i < count; ++i)
@@ -69,7 +69,7 @@ fit_pool::fit_pool(options wanted) : queued_max_(wanted.queued_max), allowance_(
   threads_.emplace_back([this] { run(serves::people); });
 }
 
-result<void> fit_pool::submit(job wanted) {
+result<void> background_pool::submit(job wanted) {
   {
     std::lock_guard lock(mutex_);
     if (stopping_)
@@ -90,7 +90,7 @@ result<void> fit_pool::submit(job wanted) {
   return {};
 }
 
-void fit_pool::set_cpu_budget(double budget) {
+void background_pool::set_cpu_budget(double budget) {
   {
     std::lock_guard lock(mutex_);
     totals_.cpu_budget = in_range(budget);
@@ -99,7 +99,7 @@ void fit_pool::set_cpu_budget(double budget) {
   wake_.notify_all();
 }
 
-fit_pool::status fit_pool::now() const {
+background_pool::status background_pool::now() const {
   std::lock_guard lock(mutex_);
   auto out = totals_;
   out.queued = waiting_.size();
@@ -111,7 +111,7 @@ fit_pool::status fit_pool::now() const {
   return out;
 }
 
-void fit_pool::stop() {
+void background_pool::stop() {
   std::lock_guard once(stop_mutex_);
   {
     std::map<place, job> dropped; // destroyed outside the lock: what jobs hold is not known here
@@ -128,11 +128,11 @@ void fit_pool::stop() {
       thread.join();
 }
 
-bool fit_pool::runs(const std::string& name) const {
+bool background_pool::runs(const std::string& name) const {
   return std::any_of(running_.begin(), running_.end(), [&](const running_job& one) { return one.name == name; });
 }
 
-std::map<fit_pool::place, fit_pool::job>::iterator fit_pool::pick(serves whom, boot_time now, boot_time& look_again) {
+std::map<background_pool::place, background_pool::job>::iterator background_pool::pick(serves whom, boot_time now, boot_time& look_again) {
   look_again = boot_time::max();
   for (auto next = waiting_.begin(); next != waiting_.end(); ++next) {
     const bool person = next->first.first == urgency::person_waits;
@@ -151,7 +151,7 @@ std::map<fit_pool::place, fit_pool::job>::iterator fit_pool::pick(serves whom, b
   return waiting_.end();
 }
 
-void fit_pool::run(serves whom) {
+void background_pool::run(serves whom) {
   pthread_setname_np(pthread_self(), "gnomon-fit");
   if (whom == serves::people)
     sink_to(people_nice);
@@ -174,7 +174,7 @@ void fit_pool::run(serves whom) {
   }
 }
 
-void fit_pool::execute(job picked, std::unique_lock<std::mutex>& lock) {
+void background_pool::execute(job picked, std::unique_lock<std::mutex>& lock) {
   const auto began = boot_clock::now();
   running_.push_back({picked.name, began});
   lock.unlock();

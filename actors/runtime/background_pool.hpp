@@ -40,7 +40,7 @@ private:
   boot_time settled_{};
 };
 
-class fit_pool {
+class background_pool {
 public:
   // person_waits is outside the CPU budget. Within one urgency the oldest goes first.
   enum class urgency : std::uint8_t { person_waits, critical, normal, low };
@@ -69,10 +69,10 @@ public:
     double cpu_budget = 0;
   };
 
-  explicit fit_pool(options wanted);
-  ~fit_pool() { stop(); }
-  fit_pool(const fit_pool&) = delete;
-  fit_pool& operator=(const fit_pool&) = delete;
+  explicit background_pool(options wanted);
+  ~background_pool() { stop(); }
+  background_pool(const background_pool&) = delete;
+  background_pool& operator=(const background_pool&) = delete;
 
   // A job of the same name that still waits is replaced: it keeps its place, or takes the more urgent one. The job of
   // that name that runs already is left alone. limit_reached: queued_max wait; shutting_down: after stop().

@@ -36,8 +36,8 @@ class instance_book;
 
 namespace gnomon::actors {
 
-class fit_pool;
-class local_door;
+class background_pool;
+class control_socket;
 class snapshot_works;
 
 // Names in the supervision tree.
@@ -53,7 +53,7 @@ inline constexpr const char* importer_name = "importer";
 inline constexpr const char* patterns_name = "patterns";
 inline constexpr const char* forecasters_name = "forecasters";
 inline constexpr const char* node_forecaster_name = "forecaster/@node"; // no volume's name has an @
-inline constexpr const char* roster_name = "roster";
+inline constexpr const char* instance_registry_name = "instance_registry";
 inline constexpr const char* instances_name = "instances";
 inline constexpr const char* snapshots_name = "snapshots";
 inline constexpr const char* groups_name = "groups";
@@ -132,14 +132,14 @@ public:
   store::event_book* event_book = nullptr;
   store::history* history = nullptr; // none: it could not be opened; nothing is learned, everything else works
   store::instance_book* instances = nullptr; // none: it could not be opened
-  fit_pool* fits = nullptr;
+  background_pool* fits = nullptr;
   snapshot_works* snapshots = nullptr; // none: its catalogue could not be opened
-  local_door* door = nullptr; // none: no control socket (--nbd-stdio, tests)
+  control_socket* door = nullptr; // none: no control socket (--nbd-stdio, tests)
   const clock_source* clock;
   clock_guard* ages = nullptr; // tells what is old; none: `clock` does (tests)
   supervision_tree tree;
   volume_child_table volume_children;
-  event_inbox inbox;
+  alert_inbox inbox;
   recording_table recordings;
   reload_desk reloads;
   observation_totals observed;
@@ -183,7 +183,7 @@ public:
   void set_rates(telemetry_snapshot s) { assign(rates_, std::make_shared<const telemetry_snapshot>(std::move(s))); }
   std::shared_ptr<const node_facts> facts() const { return locked(facts_); }
   void set_facts(node_facts f) { assign(facts_, std::make_shared<const node_facts>(std::move(f))); }
-  // The told events, past and planned, by start and id; never null. The book sets it, after each change.
+  // The events, past and planned, by start and id; never null. The book sets it, after each change.
   std::shared_ptr<const std::vector<calendar_event>> events() const { return locked(events_); }
   void set_events(std::shared_ptr<const std::vector<calendar_event>> e) { assign(events_, std::move(e)); }
   // How long the requests of each instance took lately; never null. The observer sets it.

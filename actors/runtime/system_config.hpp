@@ -6,7 +6,7 @@
 
 namespace gnomon::actors {
 
-enum class networking { none, local_door }; // local_door: loads the middleman, opens nothing by itself
+enum class networking { none, control_socket }; // control_socket: loads the middleman, opens nothing by itself
 
 class system_config : public caf::actor_system_config {
 public:

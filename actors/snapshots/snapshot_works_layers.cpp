@@ -168,7 +168,7 @@ result<snapshot_check> snapshot_works::do_check(const std::string& snapshot) {
   const auto chain = tree->chain((*found)->snapshot);
   if (!chain) {
     out.findings = 1;
-    out.told.push_back("layer: " + chain.error().message);
+    out.first_findings.push_back("layer: " + chain.error().message);
     return out;
   }
   for (const auto* record : *chain) {
@@ -184,12 +184,12 @@ result<snapshot_check> snapshot_works::do_check(const std::string& snapshot) {
     out.bytes += report.bytes_checked;
     out.findings += report.findings_count;
     for (const auto& finding : report.findings)
-      if (out.told.size() < snapshot_findings_told_max)
-        out.told.push_back(fmt::format("{}: {}", store::to_string(finding.kind), finding.text));
+      if (out.first_findings.size() < snapshot_findings_shown_max)
+        out.first_findings.push_back(fmt::format("{}: {}", store::to_string(finding.kind), finding.text));
   }
   if (out.findings > 0)
     log::error("snapshot {} is damaged: {} findings, the first: {}", (*found)->snapshot.to_string(), out.findings,
-               out.told.front());
+               out.first_findings.front());
   return out;
 }
 

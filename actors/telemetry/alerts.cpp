@@ -16,8 +16,8 @@ namespace {
 
 constexpr ask_verb events_verbs[] = {{"pending", "how many events wait, how many were dropped"}};
 
-std::string_view to_string(io::event::kind what) {
-  using kind = io::event::kind;
+std::string_view to_string(io::alert::kind what) {
+  using kind = io::alert::kind;
   switch (what) {
   case kind::sync_failed:
     return "fsync failed, its writes fail from now on";
@@ -39,8 +39,8 @@ std::string_view to_string(io::event::kind what) {
   return "unknown event";
 }
 
-log::level level_of(io::event::kind what) {
-  using kind = io::event::kind;
+log::level level_of(io::alert::kind what) {
+  using kind = io::alert::kind;
   switch (what) {
   case kind::sync_failed:
   case kind::failure_unrecorded:
@@ -56,7 +56,7 @@ log::level level_of(io::event::kind what) {
 
 } // namespace
 
-std::string to_text(const io::event& event, const node_context& node) {
+std::string to_text(const io::alert& event, const node_context& node) {
   std::string out;
   if (!event.volume.is_nil()) {
     const auto record = node.catalogue ? node.catalogue->find(event.volume) : std::nullopt;
@@ -72,23 +72,23 @@ std::string to_text(const io::event& event, const node_context& node) {
   return out;
 }
 
-void events_state::start(node_context* n) {
+void alerts_state::start(node_context* n) {
   node = n;
   drain();
 }
 
-void events_state::drain() {
+void alerts_state::drain() {
   while (const auto event = node->inbox.front()) {
     log::at(level_of(event->what), "{}", to_text(*event, *node));
     node->inbox.pop();
   }
 }
 
-caf::actor spawn_events(caf::actor_system& system, node_context* node) {
+caf::actor spawn_alerts(caf::actor_system& system, node_context* node) {
   return caf::actor_cast<caf::actor>(system.spawn(events, node));
 }
 
-event_actor::behavior_type events(event_actor::stateful_pointer<events_state> self, node_context* node) {
+alert_actor::behavior_type events(alert_actor::stateful_pointer<alerts_state> self, node_context* node) {
   self->state.start(node);
   return {
       [self](atom::report) {

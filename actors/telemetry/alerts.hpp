@@ -7,20 +7,20 @@
 
 namespace gnomon::actors {
 
-struct events_state {
-  explicit events_state(event_actor::pointer self) : self(self) {}
+struct alerts_state {
+  explicit alerts_state(alert_actor::pointer self) : self(self) {}
   void start(node_context* n);
   void drain();
 
-  event_actor::pointer self;
+  alert_actor::pointer self;
   node_context* node = nullptr;
   const char* name = "events";
 };
 
 // How an event reads in the log.
-std::string to_text(const io::event& event, const node_context& node);
+std::string to_text(const io::alert& event, const node_context& node);
 
-caf::actor spawn_events(caf::actor_system& system, node_context* node);
-event_actor::behavior_type events(event_actor::stateful_pointer<events_state> self, node_context* node);
+caf::actor spawn_alerts(caf::actor_system& system, node_context* node);
+alert_actor::behavior_type events(alert_actor::stateful_pointer<alerts_state> self, node_context* node);
 
 } // namespace gnomon::actors

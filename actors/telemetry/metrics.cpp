@@ -180,11 +180,11 @@ void put_learning(buffer& out, const node_context& node) {
   }
   if (node.fits != nullptr) {
     const auto f = node.fits->now();
-    one("gnomon_fit_jobs_waiting", "gauge", "Fits and pictures that wait for a thread.", f.queued);
-    one("gnomon_fit_jobs_total", "counter", "Fits and pictures done.", f.done);
-    one("gnomon_fit_jobs_failed_total", "counter", "Fits and pictures that failed.", f.failed);
+    one("gnomon_fit_jobs_waiting", "gauge", "Fits and charts that wait for a thread.", f.queued);
+    one("gnomon_fit_jobs_total", "counter", "Fits and charts done.", f.done);
+    one("gnomon_fit_jobs_failed_total", "counter", "Fits and charts that failed.", f.failed);
     one("gnomon_fit_cpu_seconds_total", "counter", "CPU time of the fit threads.", f.cpu_seconds);
-    one("gnomon_fit_longest_seconds", "gauge", "Longest fit or picture since the start.", f.longest_seconds);
+    one("gnomon_fit_longest_seconds", "gauge", "Longest fit or chart since the start.", f.longest_seconds);
   }
 }
 

@@ -75,7 +75,7 @@ void registry_state::forget_purged() const {
         log::warning("forgetting volume {}: {}", object, forgotten.error().to_string());
     }
   };
-  if (const auto sent = node->fits->submit({"forget purged volumes", fit_pool::urgency::low, forget}); !sent)
+  if (const auto sent = node->fits->submit({"forget purged volumes", background_pool::urgency::low, forget}); !sent)
     log::warning("forgetting purged volumes: {}", sent.error().to_string()); // the next hour will
 }
 

@@ -19,7 +19,7 @@ namespace {
 
 constexpr ask_verb volume_verbs[] = {
     {"status", "size, state, connections, writers"},
-    {"read OFFSET LENGTH", "reads through the in-process door, prints hexadecimal (at most 4096 bytes)"},
+    {"read OFFSET LENGTH", "reads through the in-process interface, prints hexadecimal (at most 4096 bytes)"},
     {"flush", "everything written so far is put on stable storage"},
 };
 constexpr std::uint64_t ask_read_max = 4096;

@@ -1,4 +1,4 @@
-// A volume's actor: the in-process door (typed read, write, flush, trim, zero, status). It owns the requests it has
+// A volume's actor: the in-process interface (typed read, write, flush, trim, zero, status). It owns the requests it has
 // submitted and nothing else: the core belongs to the data plane, so a volume actor can die at any time. Its
 // unanswered requests get `unavailable` then (their outcome is unknown); the next incarnation starts with a clean
 // slate.

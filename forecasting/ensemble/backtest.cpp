@@ -10,7 +10,7 @@ using arma::uvec;
 using arma::uword;
 using arma::vec;
 
-uvec backtest_origins(uword past_slots, double step_seconds, const gate_options& options) {
+uvec backtest_origins(uword past_slots, double step_seconds, const ensemble_options& options) {
   const double wanted = std::min(options.backtest_seconds / step_seconds, static_cast<double>(past_slots) * 2 / 3);
   const auto window = static_cast<uword>(std::max(0.0, wanted));
   if (past_slots < 12 || window < backtest_origins_min)
@@ -23,8 +23,8 @@ uvec backtest_origins(uword past_slots, double step_seconds, const gate_options&
   return out;
 }
 
-double weighted_median(const std::array<double, voice_count>& value, const std::array<double, voice_count>& weight) {
-  std::array<std::size_t, voice_count> order;
+double weighted_median(const std::array<double, method_count>& value, const std::array<double, method_count>& weight) {
+  std::array<std::size_t, method_count> order;
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return value[a] < value[b]; });
   double passed = 0, before_centre = 0, before_value = 0;
@@ -59,11 +59,11 @@ double conformal_offset(std::vector<double> residuals, double level) {
 }
 
 horizon_choice choose(uword slots_ahead, const std::vector<arma::mat>& said, const uvec& origins, const vec& observed,
-                      const std::array<bool, voice_count>& muted, const gate_options& options) {
+                      const std::array<bool, method_count>& excluded, const ensemble_options& options) {
   horizon_choice out;
   out.slots_ahead = slots_ahead;
-  out.weight[static_cast<std::size_t>(voice::last_value)] = 1;
-  std::vector<std::array<double, voice_count>> values;
+  out.weight[static_cast<std::size_t>(method::last_value)] = 1;
+  std::vector<std::array<double, method_count>> values;
   std::vector<double> truth;
   for (uword j = 0; j < origins.n_elem; ++j) {
     const uword slot = origins(j) + slots_ahead - 1;
@@ -71,7 +71,7 @@ horizon_choice choose(uword slots_ahead, const std::vector<arma::mat>& said, con
       continue;
     truth.push_back(observed(slot));
     auto& row = values.emplace_back();
-    for (std::size_t v = 0; v < voice_count; ++v)
+    for (std::size_t v = 0; v < method_count; ++v)
       row[v] = said[v](slots_ahead - 1, j);
   }
   out.origins = truth.size();
@@ -79,20 +79,20 @@ horizon_choice choose(uword slots_ahead, const std::vector<arma::mat>& said, con
     return out;
   const auto count = static_cast<double>(truth.size());
   for (std::size_t i = 0; i < truth.size(); ++i)
-    for (std::size_t v = 0; v < voice_count; ++v)
+    for (std::size_t v = 0; v < method_count; ++v)
       out.error[v] += std::abs(values[i][v] - truth[i]) / count;
 
-  // A small floor, so that one voice that was never wrong does not silence the others for ever.
+  // A small floor, so that one method that was never wrong does not silence the others for ever.
   const double floor = 1e-3 + 0.02 * *std::min_element(out.error.begin(), out.error.end());
   double total = 0;
-  for (std::size_t v = 0; v < voice_count; ++v) {
-    out.weight[v] = muted[v] ? 0 : std::pow(out.error[v] + floor, -options.weight_power);
+  for (std::size_t v = 0; v < method_count; ++v) {
+    out.weight[v] = excluded[v] ? 0 : std::pow(out.error[v] + floor, -options.weight_power);
     total += out.weight[v];
   }
   for (double& weight : out.weight)
     weight /= total;
 
-  out.best_naive = *std::min_element(naive_voices.begin(), naive_voices.end(), [&](voice a, voice b) {
+  out.best_naive = *std::min_element(naive_methods.begin(), naive_methods.end(), [&](method a, method b) {
     return out.error[static_cast<std::size_t>(a)] < out.error[static_cast<std::size_t>(b)];
   });
   const auto naive = static_cast<std::size_t>(out.best_naive);
@@ -103,10 +103,10 @@ horizon_choice choose(uword slots_ahead, const std::vector<arma::mat>& said, con
     median_error += std::abs(blended[i] - truth[i]) / count;
   }
   std::size_t best = naive;
-  for (std::size_t v = 0; v < voice_count; ++v)
-    if (!muted[v] && out.error[v] < out.error[best])
+  for (std::size_t v = 0; v < method_count; ++v)
+    if (!excluded[v] && out.error[v] < out.error[best])
       best = v;
-  if (out.error[best] < options.lone_voice_below * median_error) {
+  if (out.error[best] < options.lone_method_below * median_error) {
     out.weight.fill(0);
     out.weight[best] = 1;
     for (std::size_t i = 0; i < truth.size(); ++i)
@@ -129,7 +129,7 @@ horizon_choice choose(uword slots_ahead, const std::vector<arma::mat>& said, con
     out.naive_share = share;
     out.served_error = error_with(share);
   }
-  // All of the naive voice is that voice, to the last bit.
+  // All of the naive method is that method, to the last bit.
   if (out.naive_share == 1)
     out.served_error = out.error[naive];
   for (double level : options.quantiles)

@@ -18,7 +18,7 @@ using arma::vec;
 
 const double log_value_max = std::log1p(value_magnitude_max);
 
-result<void> check_options(const grid& past, const gate_options& options) {
+result<void> check_options(const grid& past, const ensemble_options& options) {
   if (options.horizon_slots < 1 || options.horizon_slots > horizon_slots_max)
     return fail(errc::invalid_argument, "a forecast's horizon must be 1 to 20160 slots");
   if (past.size() > grid_length_max)
@@ -32,15 +32,15 @@ result<void> check_options(const grid& past, const gate_options& options) {
       return fail(errc::invalid_argument, "quantile levels must ascend within (0, 1)");
     before = level;
   }
-  if (!(options.weight_power >= 0) || !(options.lone_voice_below >= 0 && options.lone_voice_below <= 1) ||
+  if (!(options.weight_power >= 0) || !(options.lone_method_below >= 0 && options.lone_method_below <= 1) ||
       !(options.backtest_seconds >= 0) || options.backtest_origins_max < 1)
     return fail(errc::invalid_argument, "the backtest's options must not be negative");
   return {};
 }
 
-// A second voice that says the same as another would only make it louder.
-bool repeats_another(voice v, const std::vector<detected_period>& periods, double step_seconds) {
-  if (v != voice::seasonal_naive)
+// A second method that says the same as another would only make it louder.
+bool repeats_another(method v, const std::vector<detected_period>& periods, double step_seconds) {
+  if (v != method::seasonal_naive)
     return false;
   double best = -1;
   uword slots = 0;
@@ -62,14 +62,14 @@ std::vector<uword> measured_horizons(uword horizon) {
 horizon_choice unmeasured(uword slots_ahead) {
   horizon_choice out;
   out.slots_ahead = slots_ahead;
-  out.weight[static_cast<std::size_t>(voice::last_value)] = 1;
+  out.weight[static_cast<std::size_t>(method::last_value)] = 1;
   return out;
 }
 
-// What the served forecast of one horizon says, given what each voice says.
+// What the served forecast of one horizon says, given what each method says.
 double serve(const horizon_choice& choice, const double* said, uword stride) {
-  std::array<double, voice_count> values;
-  for (std::size_t v = 0; v < voice_count; ++v)
+  std::array<double, method_count> values;
+  for (std::size_t v = 0; v < method_count; ++v)
     values[v] = said[v * stride];
   const double blended = weighted_median(values, choice.weight);
   const double naive = values[static_cast<std::size_t>(choice.best_naive)];
@@ -99,7 +99,7 @@ double offset_at(const std::vector<horizon_choice>& choices, uword slots_ahead, 
 }
 
 // Quantiles about the served value, in order, never negative as a load.
-void fill_quantiles(forecast_model& model, const prophet_ar_voice& learned) {
+void fill_quantiles(forecast_model& model, const prophet_ar_method& learned) {
   const std::size_t levels = model.quantile_levels.size();
   model.conformal_quantiles.set_size(model.horizon(), levels);
   model.model_quantiles.set_size(model.horizon(), levels);
@@ -119,7 +119,7 @@ void fill_quantiles(forecast_model& model, const prophet_ar_voice& learned) {
   }
 }
 
-void decide(forecast_model& model, const vec& cleaned, const vec& observed, const gate_options& options) {
+void decide(forecast_model& model, const vec& cleaned, const vec& observed, const ensemble_options& options) {
   const uvec origins = backtest_origins(cleaned.n_elem, model.step_seconds, options);
   const auto horizons = measured_horizons(options.horizon_slots);
   if (origins.is_empty()) {
@@ -127,18 +127,18 @@ void decide(forecast_model& model, const vec& cleaned, const vec& observed, cons
       model.choices.push_back(unmeasured(h));
     return;
   }
-  const voice_input input{cleaned, model.start_seconds - static_cast<double>(cleaned.n_elem) * model.step_seconds,
+  const method_input input{cleaned, model.start_seconds - static_cast<double>(cleaned.n_elem) * model.step_seconds,
                           model.step_seconds};
-  voice_options voices = options.voices;
-  voices.refit_slots = std::max<uword>(1, (cleaned.n_elem - origins(0) + 3) / 4);
+  method_options methods = options.methods;
+  methods.refit_slots = std::max<uword>(1, (cleaned.n_elem - origins(0) + 3) / 4);
   const uword needed = std::min(options.horizon_slots, cleaned.n_elem - origins(0));
-  const std::vector<voice> all(all_voices.begin(), all_voices.end());
-  const auto said = speak_all(all, input, origins, needed, voices);
-  std::array<bool, voice_count> muted{};
-  for (std::size_t v = 0; v < voice_count; ++v)
-    muted[v] = repeats_another(all_voices[v], model.periods, model.step_seconds);
+  const std::vector<method> all(all_methods.begin(), all_methods.end());
+  const auto said = forecast_all(all, input, origins, needed, methods);
+  std::array<bool, method_count> excluded{};
+  for (std::size_t v = 0; v < method_count; ++v)
+    excluded[v] = repeats_another(all_methods[v], model.periods, model.step_seconds);
   for (uword h : horizons)
-    model.choices.push_back(h <= needed ? choose(h, said, origins, observed, muted, options) : unmeasured(h));
+    model.choices.push_back(h <= needed ? choose(h, said, origins, observed, excluded, options) : unmeasured(h));
   // A horizon that could not be measured is served as the longest one that could.
   for (std::size_t i = 1; i < model.choices.size(); ++i)
     if (model.choices[i].origins < backtest_origins_min && model.choices[i - 1].origins >= backtest_origins_min) {
@@ -164,7 +164,7 @@ vec forecast_model::load() const { return from_log(served); }
 
 vec forecast_model::load_quantile(uword level) const { return from_log(vec(conformal_quantiles.col(level))); }
 
-result<forecast_model> learn_forecast(const grid& past, const gate_options& options) {
+result<forecast_model> learn_forecast(const grid& past, const ensemble_options& options) {
   if (auto ok = check_options(past, options); !ok)
     return tl::unexpected(ok.error());
   forecast_model model;
@@ -184,9 +184,9 @@ result<forecast_model> learn_forecast(const grid& past, const gate_options& opti
                                    value_magnitude_max)
                         : 0;
   model.scale = naive_scale(observed);
-  model.periods = detect_periods(filled, past.step_seconds, options.voices.periods);
+  model.periods = detect_periods(filled, past.step_seconds, options.methods.periods);
 
-  // Events first: voices that know nothing of them forecast the load without, and their effect is added.
+  // Events first: methods that know nothing of them forecast the load without, and their effect is added.
   model.effects = learn_effects({filled, past.start_seconds, past.step_seconds}, options.events, model.periods);
   const vec past_effect =
       effect_path(model.effects, options.events, past.start_seconds, past.step_seconds, past.size());
@@ -195,19 +195,19 @@ result<forecast_model> learn_forecast(const grid& past, const gate_options& opti
   const vec cleaned = filled - past_effect;
   decide(model, cleaned, vec(observed - past_effect), options);
 
-  const voice_input input{cleaned, past.start_seconds, past.step_seconds};
+  const method_input input{cleaned, past.start_seconds, past.step_seconds};
   const uvec now{cleaned.n_elem};
   const auto said =
-      speak_all({all_voices.begin(), all_voices.end()}, input, now, options.horizon_slots, options.voices);
-  model.voices.set_size(options.horizon_slots, voice_count);
-  for (std::size_t v = 0; v < voice_count; ++v)
-    model.voices.col(v) = arma::clamp(said[v].col(0), 0.0, log_value_max);
+      forecast_all({all_methods.begin(), all_methods.end()}, input, now, options.horizon_slots, options.methods);
+  model.methods.set_size(options.horizon_slots, method_count);
+  for (std::size_t v = 0; v < method_count; ++v)
+    model.methods.col(v) = arma::clamp(said[v].col(0), 0.0, log_value_max);
   model.served.set_size(options.horizon_slots);
   for (uword h = 0; h < options.horizon_slots; ++h) {
-    const double without = serve(model.choice_at(h + 1), model.voices.memptr() + h, options.horizon_slots);
+    const double without = serve(model.choice_at(h + 1), model.methods.memptr() + h, options.horizon_slots);
     model.served(h) = std::clamp(without + model.event_effect_log(h), 0.0, log_value_max);
   }
-  fill_quantiles(model, prophet_ar_voice(input, cleaned.n_elem, cleaned.n_elem, model.periods, options.voices));
+  fill_quantiles(model, prophet_ar_method(input, cleaned.n_elem, cleaned.n_elem, model.periods, options.methods));
   return model;
 }
 

@@ -1,12 +1,12 @@
-// The gate: hears all voices about one volume, measures each by a rolling backtest on the volume's own past, and
-// serves a blend of them that is never worse than the best naive voice there. Everything it knew when it chose is
+// The gate: hears all methods about one volume, measures each by a rolling backtest on the volume's own past, and
+// serves a blend of them that is never worse than the best naive method there. Everything it knew when it chose is
 // part of the model it returns, for people to see.
 // Pure functions on values: any thread, no clock, no I/O, no hidden state.
 //
-// How: from up to 96 origins in the last two days each voice forecasts what followed; nothing after an origin is
-// looked at for its forecasts. Per horizon the voices are weighted by (mean absolute error)^-weight_power, and what
-// is served is their weighted median; one that is better than that by far speaks alone. Where that median was worse than the best naive voice on those origins, it is
-// mixed with that voice, by the smallest share that makes it no worse. Choosing one voice per volume by its recent
+// How: from up to 96 origins in the last two days each method forecasts what followed; nothing after an origin is
+// looked at for its forecasts. Per horizon the methods are weighted by (mean absolute error)^-weight_power, and what
+// is served is their weighted median; one that is better than that by far speaks alone. Where that median was worse than the best naive method on those origins, it is
+// mixed with that method, by the smallest share that makes it no worse. Choosing one method per volume by its recent
 // error is what one would try first, and does worse on real volumes than the plain median.
 #pragma once
 
@@ -25,15 +25,15 @@ namespace gnomon::forecasting {
 
 inline constexpr arma::uword horizon_slots_max = 20'160; // two weeks of minutes
 
-struct gate_options {
+struct ensemble_options {
   arma::uword horizon_slots = 48;    // how far to forecast, 1 .. horizon_slots_max
   double backtest_seconds = 2 * day; // the newest part of the past in which the backtest's origins lie
   arma::uword backtest_origins_max = 96;
-  double weight_power = 0.5; // 0: plain median; large: the best voice alone
-  // A voice whose error is below this share of the blend's speaks alone: 0 .. 1; 0: none ever does.
-  double lone_voice_below = 0.8;
+  double weight_power = 0.5; // 0: plain median; large: the best method alone
+  // A method whose error is below this share of the blend's speaks alone: 0 .. 1; 0: none ever does.
+  double lone_method_below = 0.8;
   std::vector<double> quantiles = {0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95}; // levels in (0, 1), ascending
-  voice_options voices;
+  method_options methods;
   std::vector<event> events; // past and planned ones that concern the series
 };
 
@@ -41,12 +41,12 @@ struct gate_options {
 struct horizon_choice {
   arma::uword slots_ahead = 1;
   arma::uword origins = 0;                  // that the scores rest on; 0: too little past to tell
-  std::array<double, voice_count> error{};  // mean absolute error of each voice, log scale
-  std::array<double, voice_count> weight{}; // of each voice in the median; sum 1
+  std::array<double, method_count> error{};  // mean absolute error of each method, log scale
+  std::array<double, method_count> weight{}; // of each method in the median; sum 1
   double blend_error = 0;                   // of the weighted median
-  double served_error = 0;                  // of what is served; <= error of every naive voice if origins > 0
-  voice best_naive = voice::last_value;
-  double naive_share = 0;               // 0: the blend alone, 1: the best naive voice alone
+  double served_error = 0;                  // of what is served; <= error of every naive method if origins > 0
+  method best_naive = method::last_value;
+  double naive_share = 0;               // 0: the blend alone, 1: the best naive method alone
   std::vector<double> conformal_offset; // per quantile level, to be added to the served log value
 };
 
@@ -61,7 +61,7 @@ struct forecast_model {
   std::vector<event_effect> effects;
   std::vector<horizon_choice> choices; // ascending slots_ahead
   std::vector<double> quantile_levels;
-  arma::mat voices;              // horizon x voice_count, log scale, without events
+  arma::mat methods;              // horizon x method_count, log scale, without events
   arma::vec event_effect_log;    // horizon: what planned events add
   arma::vec served;              // horizon, log scale, with events
   arma::mat conformal_quantiles; // horizon x levels, log scale, ascending in the level
@@ -77,7 +77,7 @@ struct forecast_model {
 // Learns a forecast from a load on an even grid (any unit; below 0 counts as 0; NaN: missing). Never fails on data:
 // empty, constant, gappy, huge or short input give a finite model, the last value where nothing else can be said.
 // errc::invalid_argument: options out of range, or a grid longer than grid_length_max.
-result<forecast_model> learn_forecast(const grid& past, const gate_options& options = {});
+result<forecast_model> learn_forecast(const grid& past, const ensemble_options& options = {});
 
 // The served forecast of several loads at one time, slot by slot, in their own units: the load of a node. All must
 // have the same step; slots are aligned by time, and where one ends its last slot goes on. Empty on no models.

@@ -15,16 +15,16 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-bool concerns(const told_event& told, const event_subject& subject) {
-  switch (told.target) {
+bool concerns(const load_event& event, const event_subject& subject) {
+  switch (event.target) {
   case event_target::everything:
     return true;
   case event_target::volume:
-    return told.target_name == subject.volume;
+    return event.target_name == subject.volume;
   case event_target::instance:
-    return contains(subject.instances, told.target_name);
+    return contains(subject.instances, event.target_name);
   case event_target::application:
-    return contains(subject.applications, told.target_name);
+    return contains(subject.applications, event.target_name);
   }
   return false;
 }
@@ -70,9 +70,9 @@ std::vector<std::string> most_frequent_kinds(const std::vector<event>& events) {
 
 } // namespace
 
-std::vector<event> events_for(const std::vector<told_event>& told, const event_subject& subject) {
+std::vector<event> events_for(const std::vector<load_event>& events, const event_subject& subject) {
   std::vector<event> out;
-  for (const auto& t : told)
+  for (const auto& t : events)
     if (concerns(t, subject) && std::isfinite(t.start_seconds))
       out.push_back({t.type, t.start_seconds, t.duration_seconds});
   std::stable_sort(out.begin(), out.end(),
@@ -82,7 +82,7 @@ std::vector<event> events_for(const std::vector<told_event>& told, const event_s
   return out;
 }
 
-std::vector<event_effect> learn_effects(const voice_input& past, const std::vector<event>& events,
+std::vector<event_effect> learn_effects(const method_input& past, const std::vector<event>& events,
                                         const std::vector<detected_period>& periods) {
   std::vector<event_effect> out;
   const uword n = past.log_value.n_elem;

@@ -18,7 +18,7 @@ inline constexpr std::size_t learned_events_max = 10'000; // per series, newest 
 enum class event_target { volume, instance, application, everything };
 
 // An event as an operator or a deployment system tells it; past or planned.
-struct told_event {
+struct load_event {
   std::string type; // "deployment", "scaling", "batch", ...: free text, equal text means equal effect
   event_target target = event_target::everything;
   std::string target_name; // of the volume, instance or application; empty for everything
@@ -34,7 +34,7 @@ struct event_subject {
 };
 
 // Those that concern the subject, as events whose kind is the type, sorted by start.
-std::vector<event> events_for(const std::vector<told_event>& told, const event_subject& subject);
+std::vector<event> events_for(const std::vector<load_event>& events, const event_subject& subject);
 
 // What one kind of event adds to the log load while it lasts: load is multiplied by about exp(effect).
 struct event_effect {
@@ -45,7 +45,7 @@ struct event_effect {
 
 // Learns the effects by Prophet's model with one indicator per kind, shrunk towards 0 where little was seen:
 // n / (n + 2). Kinds without an observed past occurrence have effect 0. Empty on no events.
-std::vector<event_effect> learn_effects(const voice_input& past, const std::vector<event>& events,
+std::vector<event_effect> learn_effects(const method_input& past, const std::vector<event>& events,
                                         const std::vector<detected_period>& periods);
 
 // The sum of the effects in force in each of `slots` slots from `first_seconds` on: an event counts in a slot by the

@@ -12,7 +12,7 @@ namespace gnomon::forecasting {
 using arma::uword;
 using arma::vec;
 
-stl_ets_voice::stl_ets_voice(const vec& log_value, uword fitted_at, uword period)
+stl_ets_method::stl_ets_method(const vec& log_value, uword fitted_at, uword period)
     : fitted_at_(fitted_at), position_(fitted_at) {
   vec adjusted = known_at(log_value, fitted_at);
   if (period >= 2 && fitted_at >= 2 * period) {
@@ -24,21 +24,21 @@ stl_ets_voice::stl_ets_voice(const vec& log_value, uword fitted_at, uword period
   state_ = fit_smoothing(adjusted);
 }
 
-double stl_ets_voice::seasonal_at(uword slot) const {
+double stl_ets_method::seasonal_at(uword slot) const {
   return cycle_.is_empty() ? 0 : cycle_((slot - fitted_at_) % cycle_.n_elem);
 }
 
-void stl_ets_voice::advance(const vec& log_value, uword origin) {
+void stl_ets_method::advance(const vec& log_value, uword origin) {
   for (; position_ < origin; ++position_)
     state_.update(log_value(position_) - seasonal_at(position_));
 }
 
-double stl_ets_voice::ahead(uword steps) const { return state_.ahead(steps) + seasonal_at(position_ + steps - 1); }
+double stl_ets_method::ahead(uword steps) const { return state_.ahead(steps) + seasonal_at(position_ + steps - 1); }
 
 namespace {
 
 prophet_options options_for(const std::vector<detected_period>& periods, double step_seconds,
-                            const voice_options& options) {
+                            const method_options& options) {
   prophet_options out;
   out.yearly = out.weekly = out.daily = seasonality_switch::off;
   for (const auto& period : periods) {
@@ -64,8 +64,8 @@ double lag_one(const vec& residual) {
 
 } // namespace
 
-prophet_ar_voice::prophet_ar_voice(const voice_input& input, uword fitted_at, uword last_slot,
-                                   const std::vector<detected_period>& periods, const voice_options& options)
+prophet_ar_method::prophet_ar_method(const method_input& input, uword fitted_at, uword last_slot,
+                                   const std::vector<detected_period>& periods, const method_options& options)
     : position_(fitted_at) {
   if (fitted_at < 4)
     return;
@@ -90,19 +90,19 @@ prophet_ar_voice::prophet_ar_voice(const voice_input& input, uword fitted_at, uw
   mean_ = std::move(*mean);
 }
 
-void prophet_ar_voice::advance(const vec& log_value, uword origin) {
+void prophet_ar_method::advance(const vec& log_value, uword origin) {
   if (!fitted() || origin <= position_)
     return;
   position_ = origin;
   residual_ = log_value(origin - 1) - mean_(origin - 1);
 }
 
-double prophet_ar_voice::ahead(uword steps) const {
+double prophet_ar_method::ahead(uword steps) const {
   const uword slot = std::min(position_ + steps - 1, mean_.n_elem - 1);
   return std::clamp(mean_(slot) + std::pow(phi_, static_cast<double>(steps)) * residual_, low_, high_);
 }
 
-double prophet_ar_voice::spread(uword steps) const {
+double prophet_ar_method::spread(uword steps) const {
   const double phi2 = phi_ * phi_;
   return innovation_ * std::sqrt((1 - std::pow(phi2, static_cast<double>(steps))) / (1 - phi2));
 }

@@ -1,5 +1,5 @@
-// The two voices that are fitted: STL + exponential smoothing, and Prophet + AR(1). Each is fitted at a slot and then
-// carried forward over further observations without a fit. Internal to voices.cpp.
+// The two methods that are fitted: STL + exponential smoothing, and Prophet + AR(1). Each is fitted at a slot and then
+// carried forward over further observations without a fit. Internal to methods.cpp.
 // Pure functions on values: any thread, no clock, no I/O.
 #pragma once
 
@@ -12,10 +12,10 @@
 namespace gnomon::forecasting {
 
 // STL + ETS fitted on log_value(0 .. fitted_at - 1).
-class stl_ets_voice {
+class stl_ets_method {
 public:
   // `period` 0: no season.
-  stl_ets_voice(const arma::vec& log_value, arma::uword fitted_at, arma::uword period);
+  stl_ets_method(const arma::vec& log_value, arma::uword fitted_at, arma::uword period);
   // Takes in the observations up to `origin` (exclusive); never backwards.
   void advance(const arma::vec& log_value, arma::uword origin);
   double ahead(arma::uword steps) const; // steps >= 1
@@ -29,10 +29,10 @@ private:
 };
 
 // Prophet + AR(1) on its residual, fitted on log_value(0 .. fitted_at - 1); knows its mean up to `last_slot`.
-class prophet_ar_voice {
+class prophet_ar_method {
 public:
-  prophet_ar_voice(const voice_input& input, arma::uword fitted_at, arma::uword last_slot,
-                   const std::vector<detected_period>& periods, const voice_options& options);
+  prophet_ar_method(const method_input& input, arma::uword fitted_at, arma::uword last_slot,
+                   const std::vector<detected_period>& periods, const method_options& options);
   bool fitted() const { return !mean_.is_empty(); }
   void advance(const arma::vec& log_value, arma::uword origin);
   double ahead(arma::uword steps) const;

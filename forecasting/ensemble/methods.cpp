@@ -20,7 +20,7 @@ constexpr uword profile_cycles = 7;                       // how many recent cyc
 constexpr double profile_decay = 0.7;                     // weight of a cycle relative to the next newer one
 constexpr double profile_residual_half_life = 1.5 * hour; // how fast "busier than usual now" is forgotten
 
-uword slots_per_day(const voice_input& input) {
+uword slots_per_day(const method_input& input) {
   const double slots = day / input.step_seconds;
   return std::abs(slots - std::round(slots)) < 1e-6 ? static_cast<uword>(std::round(slots)) : 0;
 }
@@ -51,8 +51,8 @@ uword season_of(const std::vector<detected_period>& found, uword past) {
   return slots;
 }
 
-std::vector<known_periods> periods_along(const voice_input& input, const uvec& origins,
-                                         const voice_options& options) {
+std::vector<known_periods> periods_along(const method_input& input, const uvec& origins,
+                                         const method_options& options) {
   std::vector<known_periods> out;
   for (uword origin : origins)
     if (out.empty() || origin >= out.back().origin + options.refit_slots) {
@@ -77,7 +77,7 @@ void repeat_cycle(const vec& value, uword origin, uword period, arma::subview_co
 
 // The shape of the recent cycles (each less its own mean, newer ones count more) at the level of the newest cycle,
 // plus what the newest slot differs from it, fading.
-void speak_profile(const vec& value, uword origin, uword period, double step_seconds, arma::subview_col<double> out) {
+void forecast_profile(const vec& value, uword origin, uword period, double step_seconds, arma::subview_col<double> out) {
   const uword cycles = period > 0 ? std::min(profile_cycles, origin / period) : 0;
   if (cycles < 2) {
     repeat_cycle(value, origin, cycles == 1 ? period : 0, out);
@@ -99,7 +99,7 @@ void speak_profile(const vec& value, uword origin, uword period, double step_sec
   }
 }
 
-mat speak_ewma(const vec& value, const uvec& origins, uword horizon, const voice_options& options) {
+mat forecast_ewma(const vec& value, const uvec& origins, uword horizon, const method_options& options) {
   mat out(horizon, origins.n_elem);
   smoothing state;
   uword fitted_at = 0, position = 0;
@@ -116,10 +116,10 @@ mat speak_ewma(const vec& value, const uvec& origins, uword horizon, const voice
   return out;
 }
 
-mat speak_stl_ets(const voice_input& input, const uvec& origins, uword horizon,
+mat forecast_stl_ets(const method_input& input, const uvec& origins, uword horizon,
                   const std::vector<known_periods>& along) {
   mat out(horizon, origins.n_elem);
-  std::optional<stl_ets_voice> fitted;
+  std::optional<stl_ets_method> fitted;
   const known_periods* of = nullptr;
   for (uword j = 0; j < origins.n_elem; ++j) {
     const auto& known = periods_at(along, origins(j));
@@ -134,10 +134,10 @@ mat speak_stl_ets(const voice_input& input, const uvec& origins, uword horizon,
   return out;
 }
 
-mat speak_prophet(const voice_input& input, const uvec& origins, uword horizon,
-                  const std::vector<known_periods>& along, const voice_options& options) {
+mat forecast_prophet(const method_input& input, const uvec& origins, uword horizon,
+                  const std::vector<known_periods>& along, const method_options& options) {
   mat out(horizon, origins.n_elem);
-  std::optional<prophet_ar_voice> fitted;
+  std::optional<prophet_ar_method> fitted;
   const known_periods* of = nullptr;
   for (uword j = 0; j < origins.n_elem; ++j) {
     const auto& known = periods_at(along, origins(j));
@@ -155,81 +155,81 @@ mat speak_prophet(const voice_input& input, const uvec& origins, uword horizon,
   return out;
 }
 
-mat speak_with(voice v, const voice_input& input, const uvec& origins, uword horizon, const voice_options& options,
+mat forecast_by(method v, const method_input& input, const uvec& origins, uword horizon, const method_options& options,
                const std::vector<known_periods>& along) {
   const vec& value = input.log_value;
   mat out(horizon, origins.n_elem);
   switch (v) {
-  case voice::last_value:
+  case method::last_value:
     for (uword j = 0; j < origins.n_elem; ++j)
       out.col(j).fill(newest(value, origins(j)));
     break;
-  case voice::ewma:
-    return speak_ewma(value, origins, horizon, options);
-  case voice::yesterday:
+  case method::ewma:
+    return forecast_ewma(value, origins, horizon, options);
+  case method::yesterday:
     for (uword j = 0; j < origins.n_elem; ++j)
       repeat_cycle(value, origins(j), slots_per_day(input), out.col(j));
     break;
-  case voice::seasonal_naive:
+  case method::seasonal_naive:
     for (uword j = 0; j < origins.n_elem; ++j)
       repeat_cycle(value, origins(j), strongest(periods_at(along, origins(j)).found), out.col(j));
     break;
-  case voice::profile:
+  case method::profile:
     for (uword j = 0; j < origins.n_elem; ++j) {
       const uword detected = season_of(periods_at(along, origins(j)).found, origins(j));
       const uword a_day = slots_per_day(input);
-      speak_profile(value, origins(j), a_day > 0 ? a_day : detected, input.step_seconds, out.col(j));
+      forecast_profile(value, origins(j), a_day > 0 ? a_day : detected, input.step_seconds, out.col(j));
     }
     break;
-  case voice::stl_ets:
-    return speak_stl_ets(input, origins, horizon, along);
-  case voice::prophet_ar:
-    return speak_prophet(input, origins, horizon, along, options);
+  case method::stl_ets:
+    return forecast_stl_ets(input, origins, horizon, along);
+  case method::prophet_ar:
+    return forecast_prophet(input, origins, horizon, along, options);
   }
   return out;
 }
 
 } // namespace
 
-std::string_view to_string(voice v) noexcept {
+std::string_view to_string(method v) noexcept {
   switch (v) {
-  case voice::last_value:
+  case method::last_value:
     return "last value";
-  case voice::ewma:
+  case method::ewma:
     return "EWMA";
-  case voice::yesterday:
+  case method::yesterday:
     return "yesterday";
-  case voice::seasonal_naive:
+  case method::seasonal_naive:
     return "seasonal naive";
-  case voice::profile:
+  case method::profile:
     return "profile";
-  case voice::stl_ets:
+  case method::stl_ets:
     return "STL+ETS";
-  case voice::prophet_ar:
+  case method::prophet_ar:
     return "Prophet+AR";
   }
   return "unknown";
 }
 
-bool is_naive(voice v) noexcept {
-  return std::find(naive_voices.begin(), naive_voices.end(), v) != naive_voices.end();
+bool is_naive(method v) noexcept {
+  return std::find(naive_methods.begin(), naive_methods.end(), v) != naive_methods.end();
 }
 
-std::vector<mat> speak_all(const std::vector<voice>& voices, const voice_input& input, const uvec& origins,
-                           uword horizon, const voice_options& options) {
+std::vector<mat> forecast_all(const std::vector<method>& methods, const method_input& input, const uvec& origins,
+                           uword horizon, const method_options& options) {
   std::vector<mat> out;
   if (origins.is_empty() || horizon == 0) {
-    out.assign(voices.size(), mat(horizon, origins.n_elem));
+    out.assign(methods.size(), mat(horizon, origins.n_elem));
     return out;
   }
   const auto along = periods_along(input, origins, options);
-  for (voice v : voices)
-    out.push_back(speak_with(v, input, origins, horizon, options, along));
+  for (method v : methods)
+    out.push_back(forecast_by(v, input, origins, horizon, options, along));
   return out;
 }
 
-mat speak(voice v, const voice_input& input, const uvec& origins, uword horizon, const voice_options& options) {
-  return std::move(speak_all({v}, input, origins, horizon, options).front());
+mat forecast_by_one(method v, const method_input& input, const uvec& origins, uword horizon, const method_options& options) {
+  return std::move(forecast_all({v}, input, origins, horizon, options).front());
 }
 
 } // namespace gnomon::forecasting

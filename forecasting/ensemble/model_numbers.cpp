@@ -71,8 +71,8 @@ private:
 void put_choice(number_writer& to, const horizon_choice& c) {
   to.put_count(c.slots_ahead);
   to.put_count(c.origins);
-  to.put_all(c.error.data(), voice_count);
-  to.put_all(c.weight.data(), voice_count);
+  to.put_all(c.error.data(), method_count);
+  to.put_all(c.weight.data(), method_count);
   to.put(c.blend_error);
   to.put(c.served_error);
   to.put_count(static_cast<std::size_t>(c.best_naive));
@@ -85,11 +85,11 @@ horizon_choice get_choice(number_reader& from) {
   horizon_choice c;
   c.slots_ahead = from.get_count(horizon_slots_max);
   c.origins = from.get_count(grid_length_max);
-  from.get_all(c.error.data(), voice_count);
-  from.get_all(c.weight.data(), voice_count);
+  from.get_all(c.error.data(), method_count);
+  from.get_all(c.weight.data(), method_count);
   c.blend_error = from.get();
   c.served_error = from.get();
-  c.best_naive = static_cast<voice>(from.get_count(voice_count - 1));
+  c.best_naive = static_cast<method>(from.get_count(method_count - 1));
   c.naive_share = from.get();
   c.conformal_offset.resize(from.get_count(list_max));
   from.get_all(c.conformal_offset.data(), c.conformal_offset.size());
@@ -149,8 +149,8 @@ vec to_numbers(const forecast_model& model) {
   to.put_count(model.quantile_levels.size());
   to.put_all(model.quantile_levels.data(), model.quantile_levels.size());
   to.put_count(model.horizon());
-  to.put_count(voice_count);
-  to.put_all(model.voices.memptr(), model.voices.n_elem);
+  to.put_count(method_count);
+  to.put_all(model.methods.memptr(), model.methods.n_elem);
   to.put_all(model.event_effect_log.memptr(), model.event_effect_log.n_elem);
   to.put_all(model.served.memptr(), model.served.n_elem);
   to.put_all(model.conformal_quantiles.memptr(), model.conformal_quantiles.n_elem);
@@ -178,21 +178,21 @@ result<forecast_model> forecast_model_from(const vec& numbers) {
   model.quantile_levels.resize(from.get_count(list_max));
   from.get_all(model.quantile_levels.data(), model.quantile_levels.size());
   const std::size_t horizon = from.get_count(horizon_slots_max);
-  const std::size_t voices = from.get_count(voice_count);
+  const std::size_t methods = from.get_count(method_count);
   // The sizes must agree with what is there before anything of that size is made.
   const std::size_t levels = model.quantile_levels.size();
-  if (!from.ok() || voices != voice_count || horizon == 0 || model.choices.empty() || !(model.step_seconds > 0) ||
-      horizon * (voice_count + 2 + 2 * levels) > numbers.n_elem)
+  if (!from.ok() || methods != method_count || horizon == 0 || model.choices.empty() || !(model.step_seconds > 0) ||
+      horizon * (method_count + 2 + 2 * levels) > numbers.n_elem)
     return fail(errc::corrupt, "a forecast model with sizes that do not agree");
   for (const auto& choice : model.choices)
     if (choice.slots_ahead < 1 || (!choice.conformal_offset.empty() && choice.conformal_offset.size() != levels))
       return fail(errc::corrupt, "a forecast model with a choice that does not fit");
-  model.voices.set_size(horizon, voice_count);
+  model.methods.set_size(horizon, method_count);
   model.event_effect_log.set_size(horizon);
   model.served.set_size(horizon);
   model.conformal_quantiles.set_size(horizon, levels);
   model.model_quantiles.set_size(horizon, levels);
-  from.get_all(model.voices.memptr(), model.voices.n_elem);
+  from.get_all(model.methods.memptr(), model.methods.n_elem);
   from.get_all(model.event_effect_log.memptr(), model.event_effect_log.n_elem);
   from.get_all(model.served.memptr(), model.served.n_elem);
   from.get_all(model.conformal_quantiles.memptr(), model.conformal_quantiles.n_elem);

@@ -9,7 +9,7 @@ namespace gnomon::forecasting {
 namespace {
 
 constexpr std::size_t half_hour = 1, a_day = 3; // indices of half-lives
-constexpr double picture_side_max = 4096;
+constexpr double chart_side_max = 4096;
 
 double factor(double elapsed_seconds, double half_life_seconds) {
   return std::exp2(-std::max(0.0, elapsed_seconds) / half_life_seconds);
@@ -165,9 +165,9 @@ result<heat_map> heat_map::from_numbers(const arma::vec& numbers, const heat_opt
   return out;
 }
 
-arma::mat heat_picture(const std::vector<heat_sample>& samples, std::uint64_t chunk_count, double from_seconds,
+arma::mat heat_chart(const std::vector<heat_sample>& samples, std::uint64_t chunk_count, double from_seconds,
                        double to_seconds, arma::uword rows, arma::uword columns) {
-  if (rows < 1 || columns < 1 || rows > picture_side_max || columns > picture_side_max || chunk_count == 0 ||
+  if (rows < 1 || columns < 1 || rows > chart_side_max || columns > chart_side_max || chunk_count == 0 ||
       !(to_seconds > from_seconds) || !std::isfinite(to_seconds - from_seconds))
     return {};
   arma::mat out(rows, columns, arma::fill::zeros);

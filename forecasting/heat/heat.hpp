@@ -1,4 +1,4 @@
-// The heat map: how warm each chunk of a volume is, and whether it warms or cools; and the picture of chunks over
+// The heat map: how warm each chunk of a volume is, and whether it warms or cools; and the chart of chunks over
 // time that people look at. No clock, no I/O. A value: one thread at a time.
 //
 // Heat is the access rate with exponential decay, kept for several half-lives at once, so that "now", "today" and
@@ -81,7 +81,7 @@ private:
   double newest_seconds_ = -time_seconds_max;
 };
 
-// What was counted in one chunk in one slot: the raw material of a picture.
+// What was counted in one chunk in one slot: the raw material of a chart.
 struct heat_sample {
   double time_seconds = 0;
   chunk_index chunk;
@@ -90,7 +90,7 @@ struct heat_sample {
 
 // rows x columns: requests per cell, chunks 0 .. chunk_count - 1 spread over the rows, [from, to) over the columns.
 // Samples outside are left out. rows, columns >= 1, at most 4096 each; to > from, else the matrix is 0 x 0.
-arma::mat heat_picture(const std::vector<heat_sample>& samples, std::uint64_t chunk_count, double from_seconds,
+arma::mat heat_chart(const std::vector<heat_sample>& samples, std::uint64_t chunk_count, double from_seconds,
                        double to_seconds, arma::uword rows, arma::uword columns);
 
 } // namespace gnomon::forecasting

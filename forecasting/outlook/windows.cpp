@@ -114,7 +114,7 @@ grid plan_load(const forecast_model& model) {
   grid out;
   out.start_seconds = model.start_seconds;
   out.step_seconds = model.step_seconds;
-  const vec yesterday = model.voices.col(static_cast<uword>(voice::yesterday)) + model.event_effect_log;
+  const vec yesterday = model.methods.col(static_cast<uword>(method::yesterday)) + model.event_effect_log;
   out.value = from_log(vec(0.5 * model.served + 0.5 * yesterday));
   return out;
 }

@@ -51,7 +51,7 @@ std::optional<load_window> quietest(const grid& load, double length_seconds, dou
 std::vector<load_window> high_stretches(const grid& load, double threshold, double mean_load);
 
 // The load expected over the forecast's horizon as one plans by it: half (on log scale) what is served, which is
-// best slot by slot, and half what yesterday was, which keeps the sharp edges of a day that a median of voices
+// best slot by slot, and half what yesterday was, which keeps the sharp edges of a day that a median of methods
 // rounds.
 grid plan_load(const forecast_model& model);
 

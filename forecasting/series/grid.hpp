@@ -1,4 +1,4 @@
-// Evenly spaced series: what every voice, the gate, the detector and the windows work on, and how to get there from
+// Evenly spaced series: what every method, the gate, the detector and the windows work on, and how to get there from
 // observations at any times. Pure functions on values: any thread, no clock, no I/O, no hidden state.
 #pragma once
 
@@ -36,7 +36,7 @@ result<grid> to_grid(const series& input, double step_seconds, slot_rule rule = 
 grid coarsen(const grid& input, arma::uword factor, slot_rule rule = slot_rule::sum);
 
 // log1p of a load: values below 0 count as 0, values that are not finite as missing, values above
-// value_magnitude_max as that. The scale on which all voices work.
+// value_magnitude_max as that. The scale on which all methods work.
 arma::vec to_log(const arma::vec& value);
 // expm1, never below 0 and always finite.
 arma::vec from_log(const arma::vec& value);

@@ -32,12 +32,12 @@ struct period_options {
   double strength_min = 0.05;
   unsigned periods_max = 3;
   // Machines work for people: with two days of history a day is assumed when its autocorrelation is above this,
-  // significant or not (the voices then have a season, and the gate weighs what it is worth). 1: never.
+  // significant or not (the methods then have a season, and the gate weighs what it is worth). 1: never.
   double assume_day_above = 0.1;
 };
 
 // Shorter periods first; a longer one is kept only for what the shorter ones leave unexplained. `log_value`: on the
-// scale of the voices, finite (fill_gaps). Empty for constant, short and aperiodic series.
+// scale of the methods, finite (fill_gaps). Empty for constant, short and aperiodic series.
 std::vector<detected_period> detect_periods(const arma::vec& log_value, double step_seconds,
                                             const period_options& options = {});
 

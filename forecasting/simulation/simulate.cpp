@@ -32,7 +32,7 @@ struct lane {
   double next_forecast = 0;
   // Tallies.
   double forecasts = 0, served_error = 0, scale = 0, conformal_inside = 0, model_inside = 0;
-  std::array<double, voice_count> voice_error{};
+  std::array<double, method_count> method_error{};
   std::vector<set_tally> sets;
 };
 
@@ -222,8 +222,8 @@ void simulation::state::score_forecast(const volume_state& v, lane& l) const {
   l.forecasts += 1;
   l.scale += f.scale;
   l.served_error += std::abs(f.served(0) - truth);
-  for (std::size_t i = 0; i < voice_count; ++i)
-    l.voice_error[i] += std::abs(f.voices(0, i) - truth);
+  for (std::size_t i = 0; i < method_count; ++i)
+    l.method_error[i] += std::abs(f.methods(0, i) - truth);
   l.conformal_inside += inside(f.conformal_quantiles, truth) ? 1 : 0;
   l.model_inside += inside(f.model_quantiles, truth) ? 1 : 0;
 }
@@ -232,7 +232,7 @@ void simulation::state::make_forecast(const volume_state& v, lane& l) const {
   const grid past = past_of(v, l);
   if (past.size() < options.past_slots_min)
     return;
-  gate_options gate;
+  ensemble_options gate;
   gate.horizon_slots = 1;
   gate.events = v.events;
   if (auto learned = learn_forecast(past, gate))
@@ -275,19 +275,19 @@ load_scores simulation::state::load_of(std::size_t horizon) const {
     counted += 1;
     out.forecasts += l.forecasts;
     out.mase += l.served_error / l.scale;
-    for (std::size_t i = 0; i < voice_count; ++i)
-      out.voice_mase[i] += l.voice_error[i] / l.scale;
+    for (std::size_t i = 0; i < method_count; ++i)
+      out.method_mase[i] += l.method_error[i] / l.scale;
     conformal += l.conformal_inside;
     model += l.model_inside;
   }
   if (counted == 0)
     return out;
   out.mase /= counted;
-  for (double& mase : out.voice_mase)
+  for (double& mase : out.method_mase)
     mase /= counted;
-  out.best_naive_mase = out.voice_mase[static_cast<std::size_t>(naive_voices[0])];
-  for (voice naive : naive_voices)
-    out.best_naive_mase = std::min(out.best_naive_mase, out.voice_mase[static_cast<std::size_t>(naive)]);
+  out.best_naive_mase = out.method_mase[static_cast<std::size_t>(naive_methods[0])];
+  for (method naive : naive_methods)
+    out.best_naive_mase = std::min(out.best_naive_mase, out.method_mase[static_cast<std::size_t>(naive)]);
   out.conformal_coverage = conformal / out.forecasts;
   out.model_coverage = model / out.forecasts;
   return out;

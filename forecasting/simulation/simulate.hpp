@@ -44,7 +44,7 @@ struct simulation_options {
   double forecast_every_seconds = 30 * minute;      // per volume and horizon, at most; 0: at every slot
   arma::uword past_slots_min = 12;                  // before that there is no forecast
   double score_from_seconds = 0;  // slots that begin less than this after the first request: unscored
-  std::vector<told_event> events; // told in advance; targets are volume names
+  std::vector<load_event> events; // told in advance; targets are volume names
   // Seconds of a real clock, for "time spent"; empty: not measured.
   std::function<double()> stopwatch_seconds;
 };
@@ -52,8 +52,8 @@ struct simulation_options {
 struct load_scores {
   double forecasts = 0; // scored
   double mase = 0;      // of what is served: mean error / mean scale, log scale; mean over volumes
-  std::array<double, voice_count> voice_mase{};
-  double best_naive_mase = 0;    // the lowest of the naive voices
+  std::array<double, method_count> method_mase{};
+  double best_naive_mase = 0;    // the lowest of the naive methods
   double conformal_coverage = 0; // of the lowest .. highest quantile level
   double model_coverage = 0;
 };

@@ -56,7 +56,7 @@ std::optional<grid> expected(const grid& load, uword from, uword slots) {
   past.start_seconds = load.start_seconds;
   past.step_seconds = load.step_seconds;
   past.value = load.value.head(from);
-  gate_options gate;
+  ensemble_options gate;
   gate.horizon_slots = slots;
   const auto model = learn_forecast(past, gate);
   if (!model || model->observed_slots == 0 || !(model->scale > 0))

@@ -69,7 +69,7 @@ struct engine_options {
   std::optional<cluster_options> cluster; // with a secret; listen_cluster() begins it
   io_settings io;
   nbd_settings nbd;                 // limits; listen is ignored, see listen()
-  std::function<void(event)> on_event;
+  std::function<void(alert)> on_alert;
   // Makes a failed sync of a volume durable. Called once per failure from any thread, must return at once; `done` is
   // to be called exactly once, also after stop(). Clients hear of the failure when it was. None: nothing is recorded.
   std::function<void(volume_uuid, int os_errno, done_callback done)> record_failure;
@@ -145,7 +145,7 @@ public:
   // volume_status shows the former fences until a repeated call succeeds.
   virtual void set_fences(volume_uuid volume, fence_set fences, done_callback done) = 0;
 
-  // --- the in-process door
+  // --- the in-process interface
   virtual void submit(volume_uuid volume, local_request request, std::function<void(local_reply)> done) = 0;
 
   // --- listeners. Returns the endpoint really bound (port 0 resolved).

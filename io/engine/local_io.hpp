@@ -1,4 +1,4 @@
-// The in-process door: typed read/write/flush messages of CAF programs, carried out by a ring like any other request.
+// The in-process interface: typed read/write/flush messages of CAF programs, carried out by a ring like any other request.
 // submit(): any thread.
 #pragma once
 

@@ -31,9 +31,9 @@ class node_engine final : public engine {
 public:
   explicit node_engine(engine_options options, std::uint32_t ring_count)
       : options_(std::move(options)), plane_(ring_count) {
-    plane_.on_event = options_.on_event;
+    plane_.on_alert = options_.on_alert;
     plane_.record_failure = options_.record_failure;
-    registry_.on_event = [this](event e) { plane_.report(std::move(e)); };
+    registry_.on_alert = [this](alert e) { plane_.report(std::move(e)); };
   }
   ~node_engine() override { (void)stop(std::chrono::seconds{10}); }
 

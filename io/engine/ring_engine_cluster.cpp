@@ -24,7 +24,7 @@ result<engine::cluster_endpoints> node_engine::listen_cluster() {
           client.anonymous = instance_id{std::string(data_listener_instance)};
           accepted(std::move(client));
         },
-        [this](event e) { plane_.report(std::move(e)); });
+        [this](alert e) { plane_.report(std::move(e)); });
     if (!opened)
       return tl::unexpected(opened.error());
     std::lock_guard lock{listeners_mutex_};

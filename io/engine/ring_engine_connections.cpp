@@ -100,7 +100,7 @@ void node_engine::accepted(new_client client) {
     open += service->connection_count();
   if (open >= options_.nbd.connections_max || registry_.stopping()) {
     if (!registry_.stopping())
-      plane_.report({event::kind::connections_limit,
+      plane_.report({alert::kind::connections_limit,
                      {},
                      client.anonymous,
                      0,
@@ -132,7 +132,7 @@ result<endpoint> node_engine::listen(const endpoint& where, std::optional<instan
         client.anonymous = who;
         accepted(std::move(client));
       },
-      [this](event e) { plane_.report(std::move(e)); });
+      [this](alert e) { plane_.report(std::move(e)); });
   if (!opened)
     return tl::unexpected(opened.error());
   std::lock_guard lock{listeners_mutex_};
@@ -149,7 +149,7 @@ result<void> node_engine::listen_fd(int fd) {
         client.anonymous = who;
         accepted(std::move(client));
       },
-      [this](event e) { plane_.report(std::move(e)); });
+      [this](alert e) { plane_.report(std::move(e)); });
   if (!opened)
     return tl::unexpected(opened.error());
   std::lock_guard lock{listeners_mutex_};

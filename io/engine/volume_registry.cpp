@@ -184,8 +184,8 @@ result<attachment> volume_registry::open(std::string_view export_name, const ins
     // Before it says whether there is such a volume: names are for those who may open them.
     auto who = authorise(name->volume, name->instance, anonymous);
     if (!who) {
-      if (attach && on_event)
-        on_event({event::kind::attach_refused, known ? found->second->uuid() : volume_uuid{},
+      if (attach && on_alert)
+        on_alert({alert::kind::attach_refused, known ? found->second->uuid() : volume_uuid{},
                   name->instance.value_or(anonymous), 0, who.error().message});
       return tl::unexpected(who.error());
     }
@@ -198,8 +198,8 @@ result<attachment> volume_registry::open(std::string_view export_name, const ins
   if (!attach)
     return opened;
   if (auto claimed = opened.core->attach(opened.instance, opened.writing); !claimed) {
-    if (on_event)
-      on_event({event::kind::attach_refused, opened.core->uuid(), opened.instance, 0, claimed.error().message});
+    if (on_alert)
+      on_alert({alert::kind::attach_refused, opened.core->uuid(), opened.instance, 0, claimed.error().message});
     return tl::unexpected(claimed.error());
   }
   opened.slot = slot_of(opened.instance);

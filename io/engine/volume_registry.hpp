@@ -37,7 +37,7 @@ public:
   // Whether a connection of `who` may have `volume` open.
   bool permits(const volume_name& volume, const instance_id& who) const;
   // Refused opens are reported here; must not block.
-  std::function<void(event)> on_event;
+  std::function<void(alert)> on_alert;
   void stop() noexcept { stopping_.store(true, std::memory_order_release); }
 
   std::vector<listing> list(const instance_id& anonymous) const override;

@@ -14,7 +14,7 @@ nbd_connection::nbd_connection(nbd_service& service, new_client client)
 nbd_connection::~nbd_connection() {
   if (serving_) {
     attached_.core->meter().connection_closed(ring_index{service_.on().index()});
-    service_.plane().report({event::kind::detached, attached_.core->uuid(), attached_.instance, 0, peer_});
+    service_.plane().report({alert::kind::detached, attached_.core->uuid(), attached_.instance, 0, peer_});
   }
   if (attached_.core)
     service_.exports().closed(attached_);

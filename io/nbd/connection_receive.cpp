@@ -112,7 +112,7 @@ nbd_connection::parsed nbd_connection::parse_handshake() {
     const ring_index here{service_.on().index()};
     attached_.core->meter().connection_opened(here);
     service_.status_changed(status());
-    service_.plane().report({event::kind::attached, attached_.core->uuid(), attached_.instance, 0, peer_});
+    service_.plane().report({alert::kind::attached, attached_.core->uuid(), attached_.instance, 0, peer_});
   } else if (last) {
     phase_ = phase::draining;
     stream_.release_input();

@@ -13,12 +13,12 @@ namespace gnomon::io {
 
 result<std::unique_ptr<listener>> listener::open(const endpoint& where, std::uint32_t socket_mode,
                                                  std::optional<instance_id> instance, ring& on,
-                                                 client_function on_client, event_function on_event) {
+                                                 client_function on_client, alert_function on_alert) {
   auto opened = listen_on(where, socket_mode);
   if (!opened)
     return tl::unexpected(opened.error());
   std::unique_ptr<listener> made{
-      new listener(opened->fd, opened->bound, std::move(instance), on, std::move(on_client), std::move(on_event))};
+      new listener(opened->fd, opened->bound, std::move(instance), on, std::move(on_client), std::move(on_alert))};
   struct stat about {};
   if (where.type == endpoint::kind::unix_socket && lstat(opened->bound.path.c_str(), &about) == 0)
     made->made_ = {about.st_dev, about.st_ino};
@@ -27,21 +27,21 @@ result<std::unique_ptr<listener>> listener::open(const endpoint& where, std::uin
 }
 
 result<std::unique_ptr<listener>> listener::take_over(int fd, ring& on, client_function on_client,
-                                                      event_function on_event) {
+                                                      alert_function on_alert) {
   auto bound = check_listening_socket(fd);
   if (!bound)
     return tl::unexpected(bound.error());
   std::unique_ptr<listener> made{
-      new listener(fd, *bound, std::nullopt, on, std::move(on_client), std::move(on_event))};
+      new listener(fd, *bound, std::nullopt, on, std::move(on_client), std::move(on_alert))};
   made->begin();
   return made;
 }
 
 listener::listener(int fd, endpoint bound, std::optional<instance_id> instance, ring& on, client_function on_client,
-                   event_function on_event)
+                   alert_function on_alert)
     : fd_(fd), bound_(std::move(bound)),
       anonymous_(instance ? std::move(*instance) : instance_id{"anonymous:" + bound_.to_string()}), ring_(on),
-      on_client_(std::move(on_client)), on_event_(std::move(on_event)) {
+      on_client_(std::move(on_client)), on_alert_(std::move(on_alert)) {
   accept_.self = retry_.self = this;
   accept_.on_complete = [](completion& self, ring&, int result, unsigned flags) {
     static_cast<accept_completion&>(self).self->accepted(result, flags);
@@ -88,7 +88,7 @@ void listener::accepted(int result, unsigned flags) {
   const bool passing = result >= 0 || result == -EINTR || result == -EAGAIN || result == -ECONNABORTED;
   if (passing)
     return ring_.submit_accept_multishot(accept_, fd_);
-  on_event_({event::kind::listener_failed,
+  on_alert_({alert::kind::listener_failed,
              {},
              anonymous_,
              -result,

@@ -18,15 +18,15 @@ namespace gnomon::io {
 class listener {
 public:
   using client_function = std::function<void(int fd, const instance_id& anonymous)>;
-  using event_function = std::function<void(event)>;
+  using alert_function = std::function<void(alert)>;
 
   // `instance`: its clients are this instance; nothing: they are "anonymous:ENDPOINT".
   static result<std::unique_ptr<listener>> open(const endpoint& where, std::uint32_t socket_mode,
                                                 std::optional<instance_id> instance, ring& on,
-                                                client_function on_client, event_function on_event);
+                                                client_function on_client, alert_function on_alert);
   // A descriptor that listens already (socket activation).
   static result<std::unique_ptr<listener>> take_over(int fd, ring& on, client_function on_client,
-                                                     event_function on_event);
+                                                     alert_function on_alert);
   // The ring has stopped or close() was called and the ring has seen it.
   ~listener();
 
@@ -35,7 +35,7 @@ public:
   void close();
 
 private:
-  listener(int fd, endpoint bound, std::optional<instance_id> instance, ring& on, client_function on_client, event_function on_event);
+  listener(int fd, endpoint bound, std::optional<instance_id> instance, ring& on, client_function on_client, alert_function on_alert);
   void begin();
   void accepted(int result, unsigned flags);
 
@@ -53,7 +53,7 @@ private:
   const instance_id anonymous_;
   ring& ring_;
   client_function on_client_;
-  event_function on_event_;
+  alert_function on_alert_;
   accept_completion accept_, retry_;
   __kernel_timespec retry_span_{0, 100'000'000};
   std::atomic<bool> closed_{false};

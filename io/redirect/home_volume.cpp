@@ -7,7 +7,7 @@
 namespace gnomon::io {
 
 namespace {
-granule_gate::options gate_options(data_plane& plane) {
+granule_gate::options ensemble_options(data_plane& plane) {
   granule_gate::options o;
   o.waiters_max = volume_core::admitted_max;
   o.resume = plane.resume;
@@ -33,7 +33,7 @@ struct home_volume::errand {
 };
 
 home_volume::home_volume(session::home_side& home, data_plane& plane, const volume_uuid& volume)
-    : home_(home), plane_(plane), volume_(volume), gate_(gate_options(plane)) {
+    : home_(home), plane_(plane), volume_(volume), gate_(ensemble_options(plane)) {
   if (home_.has_shadows(volume))
     shadowed();
 }

@@ -105,7 +105,7 @@ void home_side::end_session(session_record& s, boot_time now) {
   s.directories.clear();
   s.wanted.clear();
   s.announced.clear();
-  s.told.clear();
+  s.fillable.clear();
   gateway* const g = gateway_of(s);
   if (g && g->owner == s.id) {
     g->outstanding.clear();
@@ -205,7 +205,7 @@ result<home_side::received> home_side::receive(conversation& c, const frame& f, 
   case frame_type::shadow_add:
     if (f.run.count == 0 || f.run.count > granules_max)
       return out_of_place();
-    if (s->announced.size() + s->wanted.size() + s->told.size() >= shadows_per_gateway_max)
+    if (s->announced.size() + s->wanted.size() + s->fillable.size() >= shadows_per_gateway_max)
       return fail(errc::limit_reached, "too many shadows");
     s->announced[f.volume] = f.run.count;
     r.record_shadow = f.volume;
@@ -213,7 +213,7 @@ result<home_side::received> home_side::receive(conversation& c, const frame& f, 
   case frame_type::shadow_drop:
     s->announced.erase(f.volume);
     s->wanted.erase(f.volume);
-    s->told.erase(f.volume);
+    s->fillable.erase(f.volume);
     std::erase_if(s->directories, [&](const auto& d) { return d.first == f.volume; });
     if (g.owner == s->id) {
       g.directories.erase(f.volume);
@@ -308,7 +308,7 @@ std::vector<gateway_status> home_side::status() const {
       one.open = s->state == session_state::open;
       one.stream = s->stream;
       one.lease_over = s->lease_over;
-      one.shadows = s->told.size();
+      one.shadows = s->fillable.size();
     }
     one.outstanding = g.outstanding.size();
     one.invalidations = g.invalidations;

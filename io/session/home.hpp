@@ -150,7 +150,7 @@ private:
     std::deque<frame> outgoing;
     std::map<volume_uuid, std::uint64_t> wanted;    // shadows on record here, not yet told their directory: granules
     std::map<volume_uuid, std::uint64_t> announced; // shadows whose record is awaited: granules
-    std::set<volume_uuid> told;                     // shadows that may be filled in it
+    std::set<volume_uuid> fillable;                    // shadows that may be filled in it
     std::deque<std::pair<volume_uuid, std::uint64_t>> directories; // being sent: next granule
   };
   struct directory {

@@ -37,7 +37,7 @@ void home_side::refuse_shadow(session_id session, const volume_uuid& volume, std
     return;
   s->announced.erase(volume);
   s->wanted.erase(volume);
-  s->told.erase(volume);
+  s->fillable.erase(volume);
   frame f;
   f.type = frame_type::shadow_dropped;
   f.volume = volume;
@@ -87,7 +87,7 @@ void home_side::next_directory_piece(session_record& s) {
   f.volume = volume;
   if (found == g.directories.end() || next >= found->second.granules) {
     f.type = frame_type::directory_end;
-    s.told.insert(volume);
+    s.fillable.insert(volume);
     s.outgoing.push_back(std::move(f));
     s.directories.pop_front();
     return;
@@ -336,7 +336,7 @@ home_side::verdict home_side::begin_fill(session_id session, const volume_uuid& 
     return verdict::ended;
   gateway& g = *gateway_of(*s);
   const auto d = g.directories.find(volume);
-  if (g.owner != s->id || !s->told.contains(volume) || d == g.directories.end() || run.end() > d->second.granules)
+  if (g.owner != s->id || !s->fillable.contains(volume) || d == g.directories.end() || run.end() > d->second.granules)
     return verdict::ended;
   if (const auto r = recovering_.find(volume); r != recovering_.end() && r->second > now)
     return verdict::later;

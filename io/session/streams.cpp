@@ -182,7 +182,7 @@ void session_streams::turn(int timeout_ms) {
     if (in->fd < 0)
       continue;
     if (changed)
-      in->told = false;
+      in->catalogue_sent = false;
     if (dirty || changed)
       pump(*in);
     if (!flush(*in))
@@ -316,8 +316,8 @@ void session_streams::pump(inbound& in) {
       encode(f, in.out);
   else
     dirty_ = true; // again when there is room
-  if (!in.told && home_.is_open(in.talk.session)) {
-    in.told = true;
+  if (!in.catalogue_sent && home_.is_open(in.talk.session)) {
+    in.catalogue_sent = true;
     for (const auto& volume : told_)
       tell(in, volume);
     frame end; // whatever was not named again is gone

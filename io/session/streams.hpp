@@ -111,7 +111,7 @@ private:
   };
   struct inbound : channel {
     home_side::conversation talk;
-    bool told = false; // the catalogue
+    bool catalogue_sent = false;
   };
   struct outbound : channel {
     cluster_peer peer;

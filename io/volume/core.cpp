@@ -80,7 +80,7 @@ volume_core::~volume_core() { granules_.reset(); } // it uses the fault plan
 
 void volume_core::note_error(int os_errno) {
   if (os_errno == EFBIG && !size_limit_told_.exchange(true))
-    plane_.report({event::kind::write_failed, uuid_, {}, os_errno,
+    plane_.report({alert::kind::write_failed, uuid_, {}, os_errno,
                    "it lies beyond the limit of file sizes: raise it (LimitFSIZE, ulimit -f)"});
 }
 
@@ -208,7 +208,7 @@ void volume_core::begin_marking(int os_errno) {
   condition_.store(core_condition::changes_refused, std::memory_order_release);
   change_spec([](volume_spec& s) { s.writes_failed = true; });
   granules_->sync_failed();
-  plane_.report({event::kind::sync_failed, uuid_, {}, os_errno, "writes that were not yet flushed may be lost"});
+  plane_.report({alert::kind::sync_failed, uuid_, {}, os_errno, "writes that were not yet flushed may be lost"});
   if (!plane_.record_failure)
     return failure_marked({});
   plane_.record_failure(uuid_, os_errno,
@@ -218,7 +218,7 @@ void volume_core::begin_marking(int os_errno) {
 void volume_core::failure_marked(const result<void>& recorded) {
   if (!recorded) {
     condition_.store(core_condition::refused, std::memory_order_release);
-    plane_.report({event::kind::failure_unrecorded, uuid_, {}, recorded.error().os_errno, recorded.error().message});
+    plane_.report({alert::kind::failure_unrecorded, uuid_, {}, recorded.error().os_errno, recorded.error().message});
   }
   parked* answered = nullptr;
   {

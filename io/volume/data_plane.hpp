@@ -35,9 +35,9 @@ struct data_plane {
         {[](void* self, ring_index which) { static_cast<data_plane*>(self)->rings[which.value]->wake(); }, this}};
   }
   std::uint32_t ring_count() const noexcept { return static_cast<std::uint32_t>(rings.size()); }
-  void report(event what) const {
-    if (on_event)
-      on_event(std::move(what));
+  void report(alert what) const {
+    if (on_alert)
+      on_alert(std::move(what));
   }
 
   std::vector<std::unique_ptr<ring>> rings;
@@ -52,7 +52,7 @@ struct data_plane {
   lane_pool seeking; // for holes, a lane per volume
   lane_pool granule_work; // what volumes with duties do in the background, and their sources' reads; the same
   std::string boot = boot_id();        // of this machine; tests let it change
-  std::function<void(event)> on_event; // must not block
+  std::function<void(alert)> on_alert; // must not block
   // Makes a failed sync durable, then calls `done`, on any thread; none: as if it were durable at once.
   std::function<void(volume_uuid, int os_errno, done_callback done)> record_failure;
 };

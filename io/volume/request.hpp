@@ -1,5 +1,5 @@
 // One request against a volume core, from start() to its one call of `finish`: the same path for NBD connections and
-// for the in-process door. Owned by its caller (embedded in the NBD request or the local request); ring thread only.
+// for the in-process interface. Owned by its caller (embedded in the NBD request or the local request); ring thread only.
 #pragma once
 
 #include <cstddef>

@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint64_t event_id_max = 1ull << 62; // a key beyond is damage, not an id to go on from
 
 bool earlier(const calendar_event& a, const calendar_event& b) {
-  return std::tie(a.told.start, a.id) < std::tie(b.told.start, b.id);
+  return std::tie(a.notice.start, a.id) < std::tie(b.notice.start, b.id);
 }
 
 std::string name_of(event_id id) { return fmt::format("meta: event {}", id.value); }

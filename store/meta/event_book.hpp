@@ -1,4 +1,4 @@
-// The told events of a node: LMDB is the truth, a snapshot in memory answers reads. Keeps at most
+// The events of a node: LMDB is the truth, a snapshot in memory answers reads. Keeps at most
 // calendar_events_max; when more come, the oldest past ones go, and never one that is planned or runs. Ids grow and
 // are never used twice.
 //

@@ -175,12 +175,12 @@ std::string_view to_string(volume_doubt::reason why) noexcept {
 bytes encode(const calendar_event& event) {
   field_writer w;
   w.u64(event.id.value);
-  w.string(event.told.type);
-  w.u8(static_cast<std::uint8_t>(event.told.target.scope));
-  w.string(event.told.target.name);
-  put_time(w, event.told.start);
-  w.i64(event.told.duration.count());
-  w.string(event.told.note);
+  w.string(event.notice.type);
+  w.u8(static_cast<std::uint8_t>(event.notice.target.scope));
+  w.string(event.notice.target.name);
+  put_time(w, event.notice.start);
+  w.i64(event.notice.duration.count());
+  w.string(event.notice.note);
   w.u8(static_cast<std::uint8_t>(event.source));
   put_time(w, event.added);
   return seal_value(value_type::event, event_version, w.payload());
@@ -193,17 +193,17 @@ result<calendar_event> decode_event(bytes_view stored, std::string_view what) {
   field_reader r(opened->payload);
   calendar_event event;
   event.id = event_id(r.u64());
-  event.told.type = r.string(event_type_length_max);
-  event.told.target.scope = r.enumeration(event_scope::everything);
-  event.told.target.name = r.string(application_name_length_max);
-  event.told.start = get_time(r);
-  event.told.duration = microseconds(r.i64());
-  event.told.note = r.string(event_note_length_max);
+  event.notice.type = r.string(event_type_length_max);
+  event.notice.target.scope = r.enumeration(event_scope::everything);
+  event.notice.target.name = r.string(application_name_length_max);
+  event.notice.start = get_time(r);
+  event.notice.duration = microseconds(r.i64());
+  event.notice.note = r.string(event_note_length_max);
   event.source = r.enumeration(event_source::http);
   event.added = get_time(r);
   if (auto ok = r.finish(what); !ok)
     return tl::unexpected(ok.error());
-  if (auto ok = check_event(event.told); !ok || event.id.value == 0)
+  if (auto ok = check_event(event.notice); !ok || event.id.value == 0)
     return fail(errc::corrupt, std::string(what) + ": " + (ok ? "an event without a number" : ok.error().message));
   return event;
 }

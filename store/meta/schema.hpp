@@ -7,7 +7,7 @@
 // Environment `meta` (durability::synchronous)
 //   database "node"      key: "node"                       value: node_record
 //                        key: "clock"                    value: clock mark, the time that was believed last
-//                        key: "next_event_id"              value: event_counter, the id the next told event gets
+//                        key: "next_event_id"              value: event_counter, the id the next event gets
 //   database "volumes"   key: uuid, 16 bytes               value: volume_record
 //   database "instances" key: instance id                 value: instance_record
 //   database "unwritten" key: uuid, 16 bytes               value: none. The volume's descriptor file is older than

@@ -30,17 +30,17 @@ public:
     std::lock_guard lock(mutex_);
     failing_.clear();
   }
-  void report(io::event event) {
-    if (options_.on_event)
-      options_.on_event(std::move(event));
+  void report(io::alert event) {
+    if (options_.on_alert)
+      options_.on_alert(std::move(event));
   }
   void fail_sync(volume_uuid volume) {
     {
       std::lock_guard lock(mutex_);
       volumes_.at(volume).spec.writes_failed = true;
     }
-    io::event event;
-    event.what = io::event::kind::sync_failed;
+    io::alert event;
+    event.what = io::alert::kind::sync_failed;
     event.volume = volume;
     event.os_errno = EIO;
     report(std::move(event));
@@ -275,7 +275,7 @@ public:
     close_failure_.reset();
   }
 
-  // --- the in-process door
+  // --- the in-process interface
   void submit(volume_uuid volume, io::local_request request, std::function<void(io::local_reply)> done) override {
     enqueue([this, volume, request = std::move(request), done = std::move(done)](bool stopping) {
       io::local_reply reply =

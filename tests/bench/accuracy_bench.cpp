@@ -143,15 +143,15 @@ double median_of(std::vector<double> v) {
 grid past_of(const volume& v, uword origin) { return {0, 1800, v.count.head(origin)}; }
 
 void score_point(report& r, const forecast_model& model, const vec& y, uword origin) {
-  const auto said = [&](voice v, uword h) { return model.voices(h, static_cast<uword>(v)); };
+  const auto said = [&](method v, uword h) { return model.methods(h, static_cast<uword>(v)); };
   const double truth[] = {y(origin), y(origin + 3)};
-  for (voice v : all_voices)
+  for (method v : all_methods)
     r.method(std::string(to_string(v))).add(std::abs(said(v, 0) - truth[0]), std::abs(said(v, 3) - truth[1]));
   double five[2];
   for (int i = 0; i < 2; ++i) {
     const uword h = i == 0 ? 0 : 3;
-    five[i] = median_of({said(voice::last_value, h), said(voice::ewma, h), said(voice::yesterday, h),
-                         said(voice::stl_ets, h), said(voice::prophet_ar, h)});
+    five[i] = median_of({said(method::last_value, h), said(method::ewma, h), said(method::yesterday, h),
+                         said(method::stl_ets, h), said(method::prophet_ar, h)});
   }
   r.method("plain median of five").add(std::abs(five[0] - truth[0]), std::abs(five[1] - truth[1]));
   r.method("SERVED").add(std::abs(model.served(0) - truth[0]), std::abs(model.served(3) - truth[1]));
@@ -179,8 +179,8 @@ void score_quiet(std::map<std::string, mean_of>& scores, const forecast_model& m
   };
   score("oracle", truth);
   score("yesterday", count.subvec(origin - day_slots, origin - 1));
-  score("profile", from_log(vec(model.voices.col(static_cast<uword>(voice::profile)))));
-  score("Prophet+AR", from_log(vec(model.voices.col(static_cast<uword>(voice::prophet_ar)))));
+  score("profile", from_log(vec(model.methods.col(static_cast<uword>(method::profile)))));
+  score("Prophet+AR", from_log(vec(model.methods.col(static_cast<uword>(method::prophet_ar)))));
   score("served, slot by slot", model.load());
   score("SERVED PLAN", plan_load(model).value);
   vec noise(day_slots);
@@ -196,7 +196,7 @@ void score_burst(std::map<std::string, tally>& scores, const forecast_model& mod
   const bool yesterday = above(origin - day_slots, origin - day_slots + 4);
   scores["yesterday"].add(yesterday, was);
   scores["now or yesterday"].add(yesterday || above(origin - 1, origin), was);
-  const vec prophet = from_log(vec(model.voices.col(static_cast<uword>(voice::prophet_ar)).head(4)));
+  const vec prophet = from_log(vec(model.methods.col(static_cast<uword>(method::prophet_ar)).head(4)));
   scores["Prophet+AR mean"].add(prophet.max() > threshold, was);
   scores["served mean"].add(model.load().head(4).max() > threshold, was);
   for (uword q = 0; q < model.quantile_levels.size(); ++q)
@@ -209,7 +209,7 @@ void score_burst(std::map<std::string, tally>& scores, const forecast_model& mod
 void score_volume(report& r, const volume& v, std::mt19937_64& random) {
   const uword n = v.count.n_elem;
   r.scale.push_back(naive_scale(v.log_load.head(n - last_slots)));
-  for (voice x : all_voices)
+  for (method x : all_methods)
     r.method(std::string(to_string(x))).start_volume();
   r.method("plain median of five").start_volume();
   r.method("SERVED").start_volume();
@@ -271,9 +271,9 @@ void print(const report& r, const std::vector<volume>& volumes) {
     if (name == "SERVED")
       served = f;
     for (std::size_t i = 0; i < naive.size(); ++i)
-      if (name == to_string(std::array{voice::last_value, voice::yesterday, voice::ewma}[i]))
+      if (name == to_string(std::array{method::last_value, method::yesterday, method::ewma}[i]))
         naive[i] = f;
-    for (voice v : naive_voices)
+    for (method v : naive_methods)
       if (name == to_string(v)) {
         best.half_hour = std::min(best.half_hour, f.half_hour);
         best.two_hours = std::min(best.two_hours, f.two_hours);

@@ -126,7 +126,7 @@ int main(int argc, char** argv) {
       for (arma::uword i = 0; i < past.size(); ++i)
         past.value(i) = std::max(0.0, active_load(n, past.time_of(i)) + 10 * noise(random));
       auto began = stopwatch::now();
-      gate_options options;
+      ensemble_options options;
       options.horizon_slots = 288;
       const auto model = learn_forecast(past, options);
       fit_ms.push_back(ms_since(began));

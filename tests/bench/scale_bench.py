@@ -64,26 +64,26 @@ def main():
     row("descriptors, threads", f"{served.fd_count()}, {len(os.listdir(f'/proc/{served.pid}/task'))}")
 
     print(f"\n| {options.connections} connections at once | found | aim |\n|---|---|---|")
-    for door in ("unix", "tcp"):
+    for listener in ("unix", "tcp"):
         before = served.rss_bytes()
         started = time.monotonic()
         clients = []
         for number in range(options.connections):
-            plain = served.connect(door)
+            plain = served.connect(listener)
             raw.go(plain, volumes[number % len(volumes)]["name"])
             clients.append(plain)
         opened = time.monotonic() - started
         each = (served.rss_bytes() - before) / options.connections
-        row(f"{door}: memory per idle connection", f"{each / 1024:.1f} KiB", "at most 256 KiB", each <= 256 * 1024)
-        row(f"{door}: opened in", f"{opened:.2f} s")
+        row(f"{listener}: memory per idle connection", f"{each / 1024:.1f} KiB", "at most 256 KiB", each <= 256 * 1024)
+        row(f"{listener}: opened in", f"{opened:.2f} s")
         started = time.monotonic()
         for number, plain in enumerate(clients):
             plain.sendall(raw.request(raw.READ, number * 4096, 4096, number))
         answered = sum(raw.simple_reply(plain, 4096)[:2] == (0, number) for number, plain in enumerate(clients))
-        row(f"{door}: all of them read 4 KiB", f"{answered} answered in {time.monotonic() - started:.3f} s", "all",
+        row(f"{listener}: all of them read 4 KiB", f"{answered} answered in {time.monotonic() - started:.3f} s", "all",
             answered == options.connections)
         each = (served.rss_bytes() - before) / options.connections
-        row(f"{door}: memory per connection after it", f"{each / 1024:.1f} KiB")
+        row(f"{listener}: memory per connection after it", f"{each / 1024:.1f} KiB")
         for plain in clients:
             plain.close()
     return served.stop()

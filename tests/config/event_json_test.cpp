@@ -1,4 +1,4 @@
-// Told events as they come over HTTP: strict, all problems at once, and what is written reads back.
+// Events as they come over HTTP: strict, all problems at once, and what is written reads back.
 #include "config/event_json.hpp"
 
 #include <algorithm>
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(what_is_written_reads_back) {
     written.erase(key);
   const auto back = parse_events(dump_json(written), now);
   BOOST_REQUIRE(back.ok());
-  BOOST_TEST((back.events[0] == event.told));
+  BOOST_TEST((back.events[0] == event.notice));
 }
 
 BOOST_AUTO_TEST_CASE(problems_as_json) {

@@ -1,4 +1,4 @@
-// Whatever comes as a told event over HTTP: no crash, no exception, problems that are bounded and printable, and what
+// Whatever comes as an event over HTTP: no crash, no exception, problems that are bounded and printable, and what
 // is accepted obeys the rules and reads back the same. The first byte chooses the decoder.
 #include <cstdint>
 #include <cstdio>

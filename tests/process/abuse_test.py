@@ -19,14 +19,14 @@ MiB = node.MiB
 DISCONNECTS = int(os.environ.get("GNOMON_DISCONNECTS", 100_000 if node.LONG else 10_000))
 
 
-@suite.on_every_door
+@suite.on_every_listener
 class abuse(suite.OneNode):
     size = SIZE
     # Small limits, so that reaching them is cheap; each has a defined answer.
     config = {"nbd": {"handshake_timeout": "2s", "handshake_options_max": 32}}
 
     def open(self, export="db"):
-        plain = self.node.connect(self.door)
+        plain = self.node.connect(self.listener)
         plain.settimeout(60)
         self.addCleanup(plain.close)
         raw.go(plain, export)
@@ -67,22 +67,22 @@ class abuse(suite.OneNode):
         self.work()
         self.assertLessEqual(self.at_rest(), descriptors)
         grown = self.node.rss_bytes() - memory
-        print(f"{self.door} {self.cache}: {DISCONNECTS // 4} abrupt ends; memory {grown / MiB:+.1f} MiB", flush=True)
+        print(f"{self.listener} {self.cache}: {DISCONNECTS // 4} abrupt ends; memory {grown / MiB:+.1f} MiB", flush=True)
         self.assertLess(grown, 20 * MiB)
         # Counted once a second: it falls to nothing a moment after the last client has gone, or never.
         self.assertIsNotNone(self.node.metric("gnomon_ring_buffer_bytes"), "no metric gnomon_ring_buffer_bytes")
         node.wait_until(lambda: self.node.metric("gnomon_ring_buffer_bytes") == 0, 60, "all buffers given back")
 
     def end_before_a_byte(self, _random):
-        raw.reset(self.node.connect(self.door))
+        raw.reset(self.node.connect(self.listener))
 
     def end_in_the_handshake(self, random_):
-        plain = self.node.connect(self.door)
+        plain = self.node.connect(self.listener)
         plain.sendall(struct.pack(">I", 3) + raw.option(raw.OPT_LIST)[:random_.randrange(1, 16)])
         raw.reset(plain)
 
     def opened(self):
-        plain = self.node.connect(self.door)
+        plain = self.node.connect(self.listener)
         raw.go(plain, "db")
         return plain
 
@@ -169,12 +169,12 @@ class abuse(suite.OneNode):
             child.wait()
 
     def test_handshakes_are_bounded_in_time_and_options(self):
-        plain = self.node.connect(self.door)
+        plain = self.node.connect(self.listener)
         self.addCleanup(plain.close)
         plain.settimeout(60)
         raw.receive(plain, 18)
         self.assertEqual(plain.recv(1), b"", "a silent client was not dropped")  # after handshake_timeout
-        talkative = self.node.connect(self.door)
+        talkative = self.node.connect(self.listener)
         self.addCleanup(talkative.close)
         talkative.settimeout(60)
         raw.greet(talkative)
@@ -185,7 +185,7 @@ class abuse(suite.OneNode):
                 raw.option_reply(talkative)
                 answered += 1
         self.assertLessEqual(answered, 33)
-        open_ = [self.node.connect(self.door) for _ in range(200)]
+        open_ = [self.node.connect(self.listener) for _ in range(200)]
         self.work(20)
         for plain in open_:
             plain.close()

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Independent clients - libnbd's tools, qemu's, fio, nbd-client - agree about a served volume, on both doors and in
+"""Independent clients - libnbd's tools, qemu's, fio, nbd-client - agree about a served volume, on both listeners and in
 both cache modes."""
 import hashlib
 import json
@@ -33,7 +33,7 @@ def digest(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@suite.on_every_door
+@suite.on_every_listener
 class clients(suite.OneNode):
     size = SIZE
 
@@ -59,12 +59,12 @@ class clients(suite.OneNode):
         self.assertGreaterEqual(export["block_size_maximum"], node.MiB)
 
     def test_list_names_every_volume_and_an_unknown_one_is_refused(self):
-        listed = json.loads(node.run(["nbdinfo", "--list", "--json", self.node.uri("", self.door)]).stdout)
+        listed = json.loads(node.run(["nbdinfo", "--list", "--json", self.node.uri("", self.listener)]).stdout)
         self.assertEqual([export["export-name"] for export in listed["exports"]], ["db"])
-        target = ["-unix", self.node.socket_path] if self.door == "unix" else \
+        target = ["-unix", self.node.socket_path] if self.listener == "unix" else \
             ["127.0.0.1", str(self.node.tcp_address()[1])]
         self.assertIn("db", node.run(["nbd-client", "-l", *target]).stdout.split())
-        refused = node.run(["nbdinfo", "--size", self.node.uri("no-such-volume", self.door)], check=False)
+        refused = node.run(["nbdinfo", "--size", self.node.uri("no-such-volume", self.listener)], check=False)
         self.assertNotEqual(refused.returncode, 0)
         self.assertEqual(node.run(["nbdinfo", "--size", self.uri]).stdout.strip(), str(SIZE))
 

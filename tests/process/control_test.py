@@ -159,7 +159,7 @@ class reloading(unittest.TestCase):
 
 
 class told(unittest.TestCase):
-    def test_keys_that_do_nothing_and_open_doors_are_said(self):
+    def test_keys_that_do_nothing_and_open_listeners_are_said(self):
         with node.Node({"db": MiB}) as served:
             said = " ".join(served.cli_json("status")["settings"]["warnings"])
             self.assertIn("instances", said)

@@ -14,7 +14,7 @@ FUA, NO_HOLE, FAST_ZERO, DF, REQ_ONE = (nbd.CMD_FLAG_FUA, nbd.CMD_FLAG_NO_HOLE, 
                                         nbd.CMD_FLAG_DF, nbd.CMD_FLAG_REQ_ONE)
 
 
-@suite.on_every_door
+@suite.on_every_listener
 class edges(suite.OneNode):
     size = SIZE
 
@@ -247,7 +247,7 @@ class edges(suite.OneNode):
 
     def test_a_read_only_export_name_or_a_qualifier_nobody_granted_is_refused(self):
         for export in ("db@snapshot:none", "db@shadow:beta", "db@", "db@nonsense", "@instance:x", "x" * 4097):
-            refused = node.run(["nbdinfo", "--size", self.node.uri(export, self.door)], check=False)
+            refused = node.run(["nbdinfo", "--size", self.node.uri(export, self.listener)], check=False)
             self.assertNotEqual(refused.returncode, 0, export)
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Told events against a real node: the command line and HTTP, what kill -9 leaves, and bodies that mean harm."""
+"""Events against a real node: the command line and HTTP, what kill -9 leaves, and bodies that mean harm."""
 import gzip
 import http.client
 import json
@@ -27,7 +27,7 @@ def call(served, method, path, body=None, headers=None):
 
 
 def raw(served, request, limit=120):
-    """What the door answers to these bytes, until it closes the connection or half a second after its first word."""
+    """What the listener answers to these bytes, until it closes the connection or half a second after its first word."""
     host, port = served.ready["admin"].rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=limit) as link:
         try:
@@ -50,7 +50,7 @@ def ids(served, query=""):
     return [event["id"] for event in call(served, "GET", "/v1/events" + query)[1]["events"]]
 
 
-class told_events(suite.OneNode, unittest.TestCase):
+class load_events(suite.OneNode, unittest.TestCase):
     def tearDown(self):
         for number in ids(self.node):
             call(self.node, "DELETE", f"/v1/events/{number}")

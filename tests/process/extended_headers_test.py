@@ -75,12 +75,12 @@ class Client:
         return list(zip(values[::2], values[1::2]))
 
 
-@suite.on_every_door
+@suite.on_every_listener
 class extended(suite.OneNode):
     size = SIZE
 
     def client(self, contexts=("base:allocation",)):
-        plain = self.node.connect(self.door)
+        plain = self.node.connect(self.listener)
         self.addCleanup(plain.close)
         plain.settimeout(300) # a hang fails here rather than in CTest
         return Client(plain, contexts)
@@ -101,7 +101,7 @@ class extended(suite.OneNode):
         self.assertEqual(self.client().size, SIZE)
 
     def test_structured_replies_and_old_clients_have_no_place_after_it(self):
-        plain = self.node.connect(self.door)
+        plain = self.node.connect(self.listener)
         self.addCleanup(plain.close)
         raw.greet(plain)
         plain.sendall(raw.option(raw.OPT_STRUCTURED) + raw.option(raw.OPT_EXTENDED) + raw.option(raw.OPT_STRUCTURED))
@@ -115,7 +115,7 @@ class extended(suite.OneNode):
         client = self.client()
         client.plain.sendall(raw.request(raw.READ, 0, 512) + bytes(64))
         self.closed(client.plain)
-        plain = self.node.connect(self.door)
+        plain = self.node.connect(self.listener)
         self.addCleanup(plain.close)
         raw.go(plain, "db")
         plain.sendall(raw.extended_request(raw.READ, 0, 512))
@@ -231,7 +231,7 @@ class extended(suite.OneNode):
         for _ in range(3):
             client.done(raw.WRITE, 12 * node.GiB, payload=b"g" * MiB)
             self.assertEqual(client.ask(raw.WRITE, SIZE - 512, payload=b"h" * MiB)[0], errno.ENOSPC)
-        plain = self.node.connect(self.door)
+        plain = self.node.connect(self.listener)
         self.addCleanup(plain.close)
         raw.go(plain, "db")
         for cookie in range(3):

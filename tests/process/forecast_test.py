@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Forecasts on a real node: honest before there is a past, a picture once there is load, events in it, and all of it
+"""Forecasts on a real node: honest before there is a past, a chart once there is load, events in it, and all of it
 again after kill -9; a forecaster that is killed costs no I/O."""
 import os
 import random
@@ -64,7 +64,7 @@ class forecasts(unittest.TestCase):
         self.assertGreater(max(self.load["past"]), 0)
         self.assertEqual([h["ahead_us"] for h in self.load["horizons"]], [300_000_000, 1_800_000_000, 7_200_000_000])
 
-    def test_the_picture_can_be_read(self):
+    def test_the_chart_can_be_read(self):
         done = subprocess.run([node.GNOMON, "--config", self.node.config_path, "forecast", "db"], text=True,
                               env={**os.environ, "LC_ALL": "C.UTF-8"}, stdout=subprocess.PIPE, check=True)
         lines = done.stdout.splitlines()

@@ -36,7 +36,7 @@ def heat(served, volume="db", *more):
 
 
 def requests_by_chunk(view):
-    """A picture of 16 rows of a volume of 16 chunks."""
+    """A chart of 16 rows of a volume of 16 chunks."""
     return [round(sum(row), 3) for row in view["picture_requests"]]
 
 
@@ -89,7 +89,7 @@ class learning(unittest.TestCase):
             self.assertEqual((quiet["requests"], quiet["known_chunks"]), (0, 0))
             connection.shutdown()
 
-    def test_people_get_a_picture(self):
+    def test_people_get_a_chart(self):
         with node.Node({"db": SIZE}) as served:
             plain = served.cli("heat", "db").stdout
             self.assertIn("nothing was read or written yet", plain)
@@ -144,7 +144,7 @@ class learning(unittest.TestCase):
         with node.Node({"db": SIZE}) as served:
             connection = connect(served, "db")
             total = 0
-            for victim in ("observer", "pattern/db", "patterns", "roster", "instances", "pattern/db"):
+            for victim in ("observer", "pattern/db", "patterns", "instance_registry", "instances", "pattern/db"):
                 touch(connection, 3, reads=100)
                 total += 100
                 wait_for_heat(served, total)

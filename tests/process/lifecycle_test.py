@@ -26,21 +26,21 @@ def connect(uri):
     return connection
 
 
-def size_of(served, export, door="unix"):
-    shown = node.run(["nbdinfo", "--size", served.uri(export, door)], check=False)
+def size_of(served, export, listener="unix"):
+    shown = node.run(["nbdinfo", "--size", served.uri(export, listener)], check=False)
     return int(shown.stdout) if shown.returncode == 0 else None
 
 
 class life(unittest.TestCase):
-    def test_the_ready_line_names_the_node_and_its_doors(self):
+    def test_the_ready_line_names_the_node_and_its_listeners(self):
         with node.Node({"db": SIZE}, name="alpha") as served:
             self.assertEqual(served.ready["node"], "alpha")
             self.assertIn("unix:" + served.socket_path, served.ready["nbd"].split(","))
             self.assertGreater(served.tcp_address()[1], 0)  # port 0 of the config, resolved
             self.assertEqual(json.loads(served.http("/health"))["status"], "ok")
             self.assertIn("gnomon_", served.http("/metrics"))
-            for door in suite.DOORS:
-                self.assertEqual(size_of(served, "db", door), SIZE)
+            for listener in suite.LISTENERS:
+                self.assertEqual(size_of(served, "db", listener), SIZE)
         self.assertFalse(os.path.exists(served.socket_path), "the Unix socket outlived a clean stop")
 
     def test_a_second_daemon_on_the_same_data_directory_is_refused(self):
@@ -76,7 +76,7 @@ class life(unittest.TestCase):
         load = stamped_load.Load(random_, SIZE, random_.randrange(1 << 63))
         with served:
             for number in range(3):
-                connections = [connect(served.uri("db", suite.DOORS[number % 2])) for _ in range(4)]
+                connections = [connect(served.uri("db", suite.LISTENERS[number % 2])) for _ in range(4)]
                 timer = threading.Timer(random_.uniform(0.2, 0.8), served.process.terminate)
                 before = load.acknowledged
                 timer.start()

@@ -174,7 +174,7 @@ class live_changes_direct(live_changes):
     cache = "direct"
 
 
-class doors(unittest.TestCase):
+class listeners(unittest.TestCase):
     def test_a_stop_leaves_another_ones_socket_alone(self):
         served = node.Node({"db": SIZE}).start()
         os.unlink(served.socket_path)

@@ -62,26 +62,26 @@ finish() {
 trap finish EXIT
 
 for combination in "${combinations[@]}"; do
-  door=${combination%%:*}
+  listener=${combination%%:*}
   cache=${combination##*:}
   rm -rf "$work/data"
   start_node "$work/data" $size "$cache" || exit 1
-  if [ "$door" = unix ]; then
+  if [ "$listener" = unix ]; then
     uri="nbd+unix:///db?socket=$work/nbd.sock"
   else
     uri="nbd://$tcp/db"
   fi
   for name in "${names[@]}"; do
-    log=$out/$name.$door.$cache.log
+    log=$out/$name.$listener.$cache.log
     GARBAGE=$garbage NODE_PID=$node_pid BAR_TMP=$work "$GNOMON_SUITE/$name.sh" "$uri" >"$log" 2>&1
     status=$?
-    echo "$door $cache: $(grep -a '^BAR' "$log" | tail -n 1)"
+    echo "$listener $cache: $(grep -a '^BAR' "$log" | tail -n 1)"
     if [ $status != 0 ]; then
       failed=1
       grep -a '^FAIL' "$log" || tail -n 5 "$log"
     fi
     if ! kill -0 "$node_pid" 2>/dev/null; then
-      echo "$door $cache: gnomond died during $name"
+      echo "$listener $cache: gnomond died during $name"
       tail -n 30 "$work/log"
       failed=1
       node_pid=
@@ -89,7 +89,7 @@ for combination in "${combinations[@]}"; do
     fi
   done
   if ! stop_node; then
-    echo "$door $cache: gnomond did not stop cleanly"
+    echo "$listener $cache: gnomond did not stop cleanly"
     tail -n 30 "$work/log"
     failed=1
   fi

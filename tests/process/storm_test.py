@@ -30,9 +30,9 @@ class storm(unittest.TestCase):
         with served:
             for number in range(ROUNDS):
                 connections = []
-                for _ in range(CONNECTIONS):  # all on one door: the clients of a listener are one writing instance
+                for _ in range(CONNECTIONS):  # all on one listener: the clients of a listener are one writing instance
                     connection = nbd.NBD()
-                    connection.connect_uri(served.uri("db", suite.DOORS[number % 2]))
+                    connection.connect_uri(served.uri("db", suite.LISTENERS[number % 2]))
                     connections.append(connection)
                 delay = random_.uniform(0.05, 1.5)
                 killer = threading.Timer(delay, served.kill)

@@ -1,4 +1,4 @@
-"""unittest with what the process tests share: skip code 77, one class per door and cache mode, a seed on show."""
+"""unittest with what the process tests share: skip code 77, one class per listener and cache mode, a seed on show."""
 import os
 import random
 import shutil
@@ -7,7 +7,7 @@ import unittest
 
 import node
 
-DOORS = ("unix", "tcp")
+LISTENERS = ("unix", "tcp")
 CACHES = ("buffered", "direct")
 
 
@@ -28,26 +28,26 @@ def need_nbd():
         sys.exit(node.SKIP)
 
 
-def on_every_door(cls):
-    """Class decorator: one test class for each of {unix, tcp} x {buffered, direct}, with `door` and `cache` set."""
+def on_every_listener(cls):
+    """Class decorator: one test class for each of {unix, tcp} x {buffered, direct}, with `listener` and `cache` set."""
     module = sys.modules[cls.__module__]
-    for door in DOORS:
+    for listener in LISTENERS:
         for cache in CACHES:
-            name = f"{cls.__name__}_{door}_{cache}"
-            made = type(name, (cls, unittest.TestCase), {"door": door, "cache": cache, "__module__": cls.__module__})
+            name = f"{cls.__name__}_{listener}_{cache}"
+            made = type(name, (cls, unittest.TestCase), {"listener": listener, "cache": cache, "__module__": cls.__module__})
             setattr(module, name, made)
     return cls
 
 
 class OneNode:
     """Mixin: one node with a volume `db` for the whole class; it must still run at the end and stop cleanly."""
-    door, cache = "unix", "buffered"
+    listener, cache = "unix", "buffered"
     size = 64 * node.MiB
 
     @classmethod
     def setUpClass(cls):
         cls.node = node.Node({"db": cls.size}, cache=cls.cache, config=getattr(cls, "config", None)).start()
-        cls.uri = cls.node.uri("db", cls.door)
+        cls.uri = cls.node.uri("db", cls.listener)
 
     @classmethod
     def tearDownClass(cls):

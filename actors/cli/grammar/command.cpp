@@ -117,7 +117,7 @@ struct grammar {
     add(
         top, "--interval", top_.interval,
         [](const std::string& text) { return parse_some_duration(text).map([](auto d) { return *d; }); },
-        "time between two pictures (1s)", "DURATION");
+        "time between two charts (1s)", "DURATION");
     verb<actors_command>(&app, "actors", "the live supervision tree");
     add_ask();
     event_.add_to(*app.add_subcommand("event", "what is told of the load: deployments, scaling, batch jobs"),
@@ -179,7 +179,7 @@ struct grammar {
     auto& wanted = create_.request;
     add(create, "NAME", wanted.name, to_name, "its name", "")->required();
     add(create, "SIZE,--size", wanted.size, to_size, "such as 8GiB; with --path: the size of what is there", "SIZE");
-    create->add_option("--description", wanted.description, "for people")->type_name("TEXT");
+    create->add_option("--description", wanted.description, "shown to operators")->type_name("TEXT");
     create->add_option("--path", wanted.external_path, "an existing block device or file to use")->type_name("PATH");
     create->add_flag("--direct", direct_, "O_DIRECT instead of the page cache");
     create->add_flag("--read-only", wanted.read_only, "no writes");
@@ -329,11 +329,11 @@ struct grammar {
     auto* heat = verb(&app, "heat", "which chunks are hot and when, who touches them, what will be hot next", heat_);
     add_volume(heat, heat_.volume);
     add(heat, "--since", heat_.since, parse_some_duration, "how far back (as far as there is something)", "DURATION");
-    heat->add_option("--rows", heat_.rows, "of the picture (as the terminal)")
-        ->check(CLI::Range(1u, picture_rows_max))
+    heat->add_option("--rows", heat_.rows, "of the chart (as the terminal)")
+        ->check(CLI::Range(1u, chart_rows_max))
         ->type_name("N");
-    heat->add_option("--columns", heat_.columns, "of the picture (as the terminal)")
-        ->check(CLI::Range(1u, picture_columns_max))
+    heat->add_option("--columns", heat_.columns, "of the chart (as the terminal)")
+        ->check(CLI::Range(1u, chart_columns_max))
         ->type_name("N");
     heat->add_option("--hottest", heat_.hottest, "chunks to name (8)")
         ->check(CLI::Range(0u, hottest_chunks_max))

@@ -109,7 +109,7 @@ struct volume_accept_loss_command {
 };
 
 struct event_add_command {
-  told_event event;
+  load_event event;
 };
 struct event_ls_command {
   event_when when = event_when::all;
@@ -129,7 +129,7 @@ struct board_command {
 struct heat_command {
   volume_ref volume;
   std::optional<std::chrono::microseconds> since; // nullopt: as far back as there is something to see
-  std::optional<std::uint32_t> rows, columns;     // of the picture; nullopt: what fits the terminal
+  std::optional<std::uint32_t> rows, columns;     // of the chart; nullopt: what fits the terminal
   std::optional<std::uint32_t> hottest;           // chunks named
 };
 

@@ -46,7 +46,7 @@ void event_grammar::add_to(CLI::App& event, command& what) {
                return parse_duration(text).map([this](auto duration) { add_.event.duration_us = duration.count(); });
              })
       ->required();
-  add->add_option("--note", add_.event.note, "for people")->type_name("TEXT");
+  add->add_option("--note", add_.event.note, "shown to operators")->type_name("TEXT");
   add->callback([this, &what] {
     auto& e = add_.event;
     e.type = type_;

@@ -36,7 +36,7 @@ void snapshot_grammar::add_to(CLI::App& snapshot, CLI::App& group, command& what
 void snapshot_grammar::add_snapshot_verbs(CLI::App& snapshot, command& what) {
   auto* create = snapshot.add_subcommand("create", "take a snapshot of a volume, which serves on meanwhile");
   create->add_option("VOLUME", create_.request.volume.text, "its name or uuid")->required()->type_name("");
-  create->add_option("--note", create_.request.note, "for people")->type_name("TEXT");
+  create->add_option("--note", create_.request.note, "shown to operators")->type_name("TEXT");
   create->add_flag("--wait", wait_, "end when it is complete, not when it has begun");
   create->callback([this, &what] {
     create_.until = wait_ ? patience::done : patience::begun;

@@ -79,17 +79,23 @@ std::string human_span(std::chrono::seconds span) {
   return fmt::format("{}d{:02}h", s / 86'400, s / 3600 % 24);
 }
 
-std::string human_date(std::int64_t wall_us) {
-  if (wall_us == 0)
-    return "never";
+namespace {
+
+std::string utc(std::int64_t wall_us, const char* format) {
   const std::time_t seconds = wall_us / 1'000'000;
   std::tm parts{};
   std::array<char, 40> text{};
   if (gmtime_r(&seconds, &parts) == nullptr)
     return "?";
-  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &parts);
+  std::strftime(text.data(), text.size(), format, &parts);
   return text.data();
 }
+
+} // namespace
+
+std::string human_date(std::int64_t wall_us) { return wall_us == 0 ? "never" : utc(wall_us, "%Y-%m-%d %H:%M:%S UTC"); }
+
+std::string human_minute(std::int64_t wall_us) { return utc(wall_us, "%Y-%m-%d %H:%M"); }
 
 std::string counted(std::uint64_t n, std::string_view one) {
   return fmt::format("{} {}{}", n, one, n == 1 ? "" : "s");

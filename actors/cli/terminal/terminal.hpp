@@ -1,4 +1,4 @@
-// How things look in a terminal: aligned tables, quantities for people, colour where there is a terminal, Ctrl-C as
+// How things look in a terminal: aligned tables, quantities for operators, colour where there is a terminal, Ctrl-C as
 // a flag. Pure functions, any thread, except interruption: main thread, one at a time.
 #pragma once
 
@@ -17,6 +17,7 @@ std::string human_rate(double per_second);      // "-" for none, "<.01", "0.25",
 std::string human_time_us(double microseconds); // "0", "13us", "1.25ms", "3.20s"
 std::string human_span(std::chrono::seconds s); // "42s", "3m05s", "2h10m", "3d04h"
 std::string human_date(std::int64_t wall_us);   // "2026-03-01 14:05:09 UTC"; 0: "never"
+std::string human_minute(std::int64_t wall_us); // "2026-03-01 14:05", UTC
 std::string counted(std::uint64_t n, std::string_view one); // "1 volume", "2 volumes"
 
 // Columns as wide as their widest cell, two spaces apart; numbers to the right. Cells hold UTF-8 of width 1; control

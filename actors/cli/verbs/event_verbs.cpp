@@ -12,7 +12,7 @@ namespace {
 using align = table::align;
 
 std::string state_of(const calendar_event& event, wall_time now) {
-  return event.is_past(now) ? "past" : event.told.start <= now ? "running" : "planned";
+  return event.is_past(now) ? "past" : event.notice.start <= now ? "running" : "planned";
 }
 
 std::string shown(const std::string& text) { return printable(text, event_note_length_max); }
@@ -32,9 +32,9 @@ int run(const event_add_command& wanted, context& c) {
     if (c.json)
       c.io.out << json_of(info, now);
     else
-      c.io.out << fmt::format("event {}: {} at {} for {}, {}\n", event.id.value, shown(event.told.type),
-                              format_time(event.told.start), format_duration(event.told.duration),
-                              event.told.target.to_string());
+      c.io.out << fmt::format("event {}: {} at {} for {}, {}\n", event.id.value, shown(event.notice.type),
+                              format_time(event.notice.start), format_duration(event.notice.duration),
+                              event.notice.target.to_string());
   }
   if (added->forgotten > 0 && !c.json)
     c.io.out << fmt::format("the calendar was full: {} forgotten\n", counted(added->forgotten, "oldest past event"));
@@ -61,17 +61,18 @@ int run(const event_ls_command& wanted, context& c) {
   }
   table t({{"ID", align::right},
            {"STATE"},
-           {"START"},
+           {"START (UTC)", align::right},
            {"DURATION", align::right},
            {"TYPE"},
            {"TARGET"},
            {"FROM"},
-           {"NOTE"}});
+           {""}}); // the note
   for (const auto& info : *events) {
     const auto event = info.to_event();
-    t.row({fmt::format("{}", event.id.value), state_of(event, now), format_time(event.told.start),
-           format_duration(event.told.duration), shown(event.told.type), shown(event.told.target.to_string()),
-           std::string(to_string(event.source)), shown(event.told.note)});
+    t.row({fmt::format("{}", event.id.value), state_of(event, now),
+           human_minute(to_microseconds(event.notice.start)), format_duration(event.notice.duration),
+           shown(event.notice.type), shown(event.notice.target.to_string()), std::string(to_string(event.source)),
+           shown(event.notice.note)});
   }
   c.io.out << t.to_string();
   return exit_done;
@@ -88,7 +89,7 @@ int run(const event_rm_command& wanted, context& c) {
     c.io.out << json_of(*removed, system_clock_source().wall_now());
   else
     c.io.out << fmt::format("event {} is forgotten{}\n", removed->id.value,
-                            removed->told.type.empty() ? "" : ": " + shown(removed->told.type));
+                            removed->notice.type.empty() ? "" : ": " + shown(removed->notice.type));
   return exit_done;
 }
 

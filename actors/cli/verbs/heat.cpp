@@ -1,4 +1,4 @@
-// `gnomon heat VOLUME`: asks the node for a picture that fits the terminal, and draws it.
+// `gnomon heat VOLUME`: asks the node for a chart that fits the terminal, and draws it.
 #include <cstdlib>
 #include <string_view>
 

@@ -59,7 +59,7 @@ int run(const ask_command& wanted, context& c) {
   return exit_done;
 }
 
-// Live only on a terminal: one picture after the other over the last one, until Ctrl-C. A node that goes away
+// Live only on a terminal: one chart after the other over the last one, until Ctrl-C. A node that goes away
 // meanwhile is waited for.
 int run(const top_command& wanted, context& c) {
   const bool live = !wanted.once && !c.json && c.io.out_is_terminal;
@@ -79,16 +79,16 @@ int run(const top_command& wanted, context& c) {
     const auto node = c.node.get();
     if (!node && first)
       return complain(c, node.error());
-    std::string picture;
+    std::string chart;
     if (!node) {
-      picture = node.error().to_string() + "\nwaiting for it …\n";
+      chart = node.error().to_string() + "\nwaiting for it …\n";
     } else if (const auto snapshot = (*node)->top(); snapshot) {
-      picture = top_text(*snapshot, true);
+      chart = top_text(*snapshot, true);
     } else {
-      picture = snapshot.error().to_string() + "\n";
+      chart = snapshot.error().to_string() + "\n";
     }
     c.io.out << (first ? "\033[2J" : "") << "\033[H";
-    for (const char letter : picture + "\nCtrl-C ends this\n") // what was longer before goes, line by line
+    for (const char letter : chart + "\nCtrl-C ends this\n") // what was longer before goes, line by line
       c.io.out << (letter == '\n' ? "\033[K\n" : std::string(1, letter));
     c.io.out << "\033[J" << std::flush;
     first = false;

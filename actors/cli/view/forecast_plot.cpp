@@ -19,7 +19,7 @@ constexpr std::int64_t second_us = 1'000'000;
 constexpr std::int64_t latest_us = 253'402'300'799 * second_us; // the end of the year 9999
 constexpr double headroom = 1.6; // how far beyond the curves an interval may stretch the scale
 
-// A picture under construction: where a time and a load lie on the sheet.
+// A chart under construction: where a time and a load lie on the sheet.
 class plot {
 public:
   plot(const forecast_view& view, const plot_look& look)
@@ -266,7 +266,7 @@ private:
 plot_span span_of(const forecast_view& view) {
   const auto past = view.step_us * static_cast<std::int64_t>(view.past.size());
   const auto ahead = view.step_us * static_cast<std::int64_t>(view.ahead.size());
-  // With a short past most of a long forecast would be a flat line across the whole picture.
+  // With a short past most of a long forecast would be a flat line across the whole chart.
   std::int64_t nearest = ahead;
   for (const auto& h : view.horizons)
     nearest = std::min(nearest, h.ahead_us);

@@ -1,4 +1,4 @@
-// `gnomon forecast` as a picture: past and forecast with its interval over time, and below it on the same scale of
+// `gnomon forecast` as a chart: past and forecast with its interval over time, and below it on the same scale of
 // time the events, quiet windows and busy stretches. Pure functions of what the node answered; any thread.
 #pragma once
 
@@ -20,7 +20,7 @@ struct plot_span {
 };
 plot_span span_of(const forecast_view& view);
 
-// The picture, ending in a newline; empty when there is neither past nor forecast to draw.
+// The chart, ending in a newline; empty when there is neither past nor forecast to draw.
 std::string forecast_plot(const forecast_view& view, const plot_look& look);
 
 // "12.3k/s", "1.5GiB/s"

@@ -163,14 +163,14 @@ private:
     row(
         "this forecast", [](const horizon_score& h) { return fmt::format("{:.3f}     ", double(h.served_mase)); },
         "");
-    for (std::size_t i = 0; i < horizons.front().voices.size(); ++i) {
-      const auto& first = horizons.front().voices[i];
+    for (std::size_t i = 0; i < horizons.front().methods.size(); ++i) {
+      const auto& first = horizons.front().methods[i];
       row(
           "  " + printable(first.name, 40),
           [&](const horizon_score& h) {
-            if (i >= h.voices.size())
+            if (i >= h.methods.size())
               return std::string("?");
-            return fmt::format("{:.3f} {:>4}", double(h.voices[i].mase), percent(h.voices[i].weight));
+            return fmt::format("{:.3f} {:>4}", double(h.methods[i].mase), percent(h.methods[i].weight));
           },
           first.naive ? "naive" : "");
     }
@@ -183,9 +183,9 @@ private:
     for (const auto& h : horizons)
       if (h.origins > 0)
         parts.push_back(fmt::format("in {} {} ({})", short_span(h.ahead_us), gain(h), printable(h.best_naive, 40)));
-    out_ += wrapped("against the best naive voice: ", parts);
+    out_ += wrapped("against the best naive method: ", parts);
     for (const char* line : {"numbers: error over that of \"as one slot ago\" (MASE, log scale); less is better",
-                             "%: weight of the voice in the forecast"})
+                             "%: weight of the method in the forecast"})
       out_ += styled(line, style::dim, look_.colour) + "\n";
   }
   // `lead` and the parts, "; " between them, in lines that fit.

@@ -31,10 +31,10 @@ std::string clock_text(std::int64_t wall_us, std::int64_t span_us) {
   return date.substr(11, span_us < 10 * 60'000'000 ? 8 : 5);
 }
 
-class picture {
+class chart {
 public:
-  picture(const heat_view& v, const heat_look& look) : v_(v), look_(look) {
-    for (const auto cell : v.picture)
+  chart(const heat_view& v, const heat_look& look) : v_(v), look_(look) {
+    for (const auto cell : v.chart)
       most_ = std::max<double>(most_, cell);
   }
 
@@ -43,7 +43,7 @@ public:
     const std::size_t rows_per_line = look_.with == ink::colour ? 2 : 1;
     std::string out;
     for (std::size_t row = 0; row < v_.rows; row += rows_per_line) {
-      // Every other label keeps the eye on the picture.
+      // Every other label keeps the eye on the chart.
       const bool labelled = row / rows_per_line % 2 == 0;
       std::string line =
           fmt::format("{:>{}} {}", labelled ? place_of(row) : "", heat_label_width, framed ? (labelled ? "┤" : "│") : "|");
@@ -58,7 +58,7 @@ public:
 private:
   double at(std::size_t row, std::size_t column) const {
     const auto index = row * v_.columns + column;
-    return row < v_.rows && index < v_.picture.size() ? double(v_.picture[index]) : 0.0;
+    return row < v_.rows && index < v_.chart.size() ? double(v_.chart[index]) : 0.0;
   }
   // Where in the volume a row begins.
   std::string place_of(std::size_t row) const {
@@ -262,7 +262,7 @@ std::string hot_sets(const heat_view& v, const heat_look& look) {
 
 std::uint32_t heat_columns(std::size_t width) {
   const std::size_t room = width > frame_width + 1 ? width - frame_width - 1 : 1;
-  return static_cast<std::uint32_t>(std::clamp<std::size_t>(room, 1, picture_columns_max));
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(room, 1, chart_columns_max));
 }
 
 std::size_t heat_level(double requests, double most, std::size_t levels) {
@@ -279,9 +279,9 @@ std::string heat_text(const heat_view& v, const heat_look& look) {
   if (drawn) {
     out += fmt::format("{} to {}: {} requests, {}\n\n", human_date(v.from_us), human_date(v.to_us).substr(11),
                        human_count(v.requests), human_bytes(v.bytes));
-    out += picture(v, look).draw();
+    out += chart(v, look).draw();
   } else if (v.known_chunks == 0) {
-    out += "nothing was read or written yet: the picture fills while clients work\n";
+    out += "nothing was read or written yet: the chart fills while clients work\n";
   } else {
     out += fmt::format("nothing was read or written from {} to {}; --since looks further back\n",
                        human_date(v.from_us), human_date(v.to_us));

@@ -1,4 +1,4 @@
-// `gnomon heat` as text: the picture of chunk over time, the warmest chunks, who touches which and what will be hot
+// `gnomon heat` as text: the chart of chunk over time, the warmest chunks, who touches which and what will be hot
 // next. Pure functions of what the node answered; any thread. Asks nothing, knows no terminal.
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace gnomon::actors::cli {
 
-// How a picture may be drawn.
+// How a chart may be drawn.
 enum class ink {
   ascii,  // one character per cell, darker letters for more
   shades, // Unicode shades, one line per row
@@ -22,7 +22,7 @@ struct heat_look {
   ink with = ink::shades;
 };
 
-// Columns of the picture beside its labels, 1 .. picture_columns_max.
+// Columns of the chart beside its labels, 1 .. chart_columns_max.
 std::uint32_t heat_columns(std::size_t width);
 
 // Ends in a newline. Quantities are rounded; nothing in it is taken from a client unescaped.

@@ -56,7 +56,7 @@ json value_of(const actor_info& a) {
 }
 json value_of(finite number) { return double(number); }
 json value_of(std::int64_t number) { return number; }
-json value_of(const voice_score& v) {
+json value_of(const method_score& v) {
   return {{"name", v.name}, {"naive", v.naive}, {"mase", double(v.mase)}, {"weight", double(v.weight)}};
 }
 json value_of(const predicted_window& w) {
@@ -223,7 +223,7 @@ json value_of(const horizon_score& h) {
           {"best_naive", h.best_naive},
           {"best_naive_mase", double(h.best_naive_mase)},
           {"naive_share", double(h.naive_share)},
-          {"voices", list_of(h.voices)}};
+          {"methods", list_of(h.methods)}};
 }
 json value_of(const touched_volume& v) {
   auto chunks = json::array();
@@ -372,12 +372,12 @@ std::string json_of(const board_view& v) {
                 {"volumes", list_of(v.volumes)}});
 }
 std::string json_of(const heat_view& v) {
-  auto picture = json::array();
+  auto chart = json::array();
   for (std::size_t row = 0; row < v.rows; ++row) {
     auto line = json::array();
-    for (std::size_t i = row * v.columns; i < (row + 1) * v.columns && i < v.picture.size(); ++i)
-      line.push_back(double(v.picture[i]));
-    picture.push_back(std::move(line));
+    for (std::size_t i = row * v.columns; i < (row + 1) * v.columns && i < v.chart.size(); ++i)
+      line.push_back(double(v.chart[i]));
+    chart.push_back(std::move(line));
   }
   auto kinds = json::object();
   for (const auto& k : v.kinds)
@@ -392,7 +392,7 @@ std::string json_of(const heat_view& v) {
                 {"to_us", v.to_us},
                 {"rows", v.rows},
                 {"columns", v.columns},
-                {"picture_requests", picture},
+                {"picture_requests", chart},
                 {"requests", double(v.requests)},
                 {"bytes", double(v.bytes)},
                 {"kinds", kinds},

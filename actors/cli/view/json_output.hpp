@@ -26,14 +26,14 @@ std::string json_of(const std::vector<volume_summary>& volumes);
 std::string json_of(const volume_details& volume);
 std::string json_of(const std::vector<connection_info>& connections);
 std::string json_of(const resize_report& report);
-// Told events as GET /v1/events writes them, times as ISO 8601; `now` decides what is past.
+// Events as GET /v1/events writes them, times as ISO 8601; `now` decides what is past.
 std::string json_of(const event_info& event, wall_time now);
 std::string json_of(const std::vector<event_info>& events, wall_time now);
 // Loads are per second; a past slot that was not observed is null.
 std::string json_of(const forecast_view& view);
 // Loads are per second; hours without requests have a read share of null.
 std::string json_of(const board_view& view);
-// The picture is a list of rows, each a list of requests per column.
+// The chart is a list of rows, each a list of requests per column.
 std::string json_of(const heat_view& view);
 std::string json_of(const instance_summary& instance);
 std::string json_of(const std::vector<instance_summary>& instances);

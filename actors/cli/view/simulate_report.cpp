@@ -45,9 +45,9 @@ std::string load_table(const simulation_scores& scores) {
   add_row(t, "forecasts scored", scores, [](const horizon_scores& h) { return fmt::format("{}", h.load.forecasts); });
   mase("error (MASE) of what is served", [](const load_scores& l) { return l.mase; });
   mase("  best naive", [](const load_scores& l) { return l.best_naive_mase; });
-  for (std::size_t i = 0; i < voice_count; ++i)
-    mase(fmt::format("  {}{}", to_string(all_voices[i]), is_naive(all_voices[i]) ? " (naive)" : ""),
-         [i](const load_scores& l) { return l.voice_mase[i]; });
+  for (std::size_t i = 0; i < method_count; ++i)
+    mase(fmt::format("  {}{}", to_string(all_methods[i]), is_naive(all_methods[i]) ? " (naive)" : ""),
+         [i](const load_scores& l) { return l.method_mase[i]; });
   share("inside the 90% interval, conformal", [](const load_scores& l) { return l.conformal_coverage; });
   share("inside the 90% interval, model", [](const load_scores& l) { return l.model_coverage; });
   return t.to_string();
@@ -104,9 +104,9 @@ std::string report_json(const simulation_outcome& o) {
   for (const auto& h : s.horizons) {
     const auto& l = h.load;
     const auto scored = [](double n, double value) { return n > 0 ? json(value) : json(nullptr); };
-    json voices = json::object();
-    for (std::size_t i = 0; i < voice_count; ++i)
-      voices[std::string(to_string(all_voices[i]))] = scored(l.forecasts, l.voice_mase[i]);
+    json methods = json::object();
+    for (std::size_t i = 0; i < method_count; ++i)
+      methods[std::string(to_string(all_methods[i]))] = scored(l.forecasts, l.method_mase[i]);
     json hot = json::array();
     for (const auto& k : h.hot) {
       json methods = json::object();
@@ -126,7 +126,7 @@ std::string report_json(const simulation_outcome& o) {
                          {{"forecasts", l.forecasts},
                           {"mase", scored(l.forecasts, l.mase)},
                           {"best_naive_mase", scored(l.forecasts, l.best_naive_mase)},
-                          {"voices_mase", std::move(voices)},
+                          {"methods_mase", std::move(methods)},
                           {"coverage_wanted", 0.9},
                           {"conformal_coverage", scored(l.forecasts, l.conformal_coverage)},
                           {"model_coverage", scored(l.forecasts, l.model_coverage)}}},

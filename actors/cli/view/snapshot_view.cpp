@@ -137,10 +137,10 @@ std::string to_text(const snapshot_check& check) {
   if (check.findings == 0)
     return out + "no damage\n";
   out += counted(check.findings, "finding") + "\n";
-  for (const auto& finding : check.told)
+  for (const auto& finding : check.first_findings)
     out += "  " + printable(finding, 300) + "\n";
-  if (check.findings > check.told.size())
-    out += fmt::format("  and {} more\n", check.findings - check.told.size());
+  if (check.findings > check.first_findings.size())
+    out += fmt::format("  and {} more\n", check.findings - check.first_findings.size());
   return out;
 }
 
@@ -209,7 +209,7 @@ std::string json_of(const snapshot_check& c) {
                     {"granules", c.granules},
                     {"bytes", c.bytes},
                     {"findings", c.findings},
-                    {"told", list_value(c.told)}});
+                    {"first_findings", list_value(c.first_findings)}});
 }
 std::string json_of(const restore_info& r) {
   return printed({{"volume", r.name.value},

@@ -1,4 +1,4 @@
-// `gnomon forecast`: its words, its picture, what the page says, and what it does with answers nobody should send.
+// `gnomon forecast`: its words, its chart, what the page says, and what it does with answers nobody should send.
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
@@ -31,7 +31,7 @@ horizon_score score(std::int64_t ahead_us, double served, double naive, std::uin
   h.served_mase = served;
   h.best_naive = "EWMA";
   h.best_naive_mase = naive;
-  h.voices = {{"last value", true, 1.25, 0.25}, {"EWMA", true, naive, 0.25}, {"prophet", false, 0.75, 0.5}};
+  h.methods = {{"last value", true, 1.25, 0.25}, {"EWMA", true, naive, 0.25}, {"prophet", false, 0.75, 0.5}};
   return h;
 }
 
@@ -67,7 +67,7 @@ std::size_t times(const std::string& text, std::string_view part) {
     ++n;
   return n;
 }
-// The ASCII picture as rows of cells, without the axis to the left.
+// The ASCII chart as rows of cells, without the axis to the left.
 std::vector<std::string> cells_of(const forecast_view& v, std::size_t width = 80) {
   std::vector<std::string> out;
   for (const auto& line : lines_of(forecast_plot(v, {width, false, false})))
@@ -173,9 +173,9 @@ BOOST_AUTO_TEST_CASE(a_short_past_shortens_the_future_that_is_drawn) {
   BOOST_TEST(span_of(v).end_us == noon_us + 6 * hour_us);
 }
 
-// --- the picture
+// --- the chart
 
-BOOST_AUTO_TEST_CASE(the_heights_of_the_picture_are_the_loads) {
+BOOST_AUTO_TEST_CASE(the_heights_of_the_chart_are_the_loads) {
   auto v = steady(100);
   v.high = loads(v.ahead.size(), 100);
   const auto rows = cells_of(v); // scale: 0 to 100; 68 columns, "now" between the first 45 and the rest
@@ -245,11 +245,11 @@ BOOST_AUTO_TEST_CASE(no_line_is_wider_than_the_terminal) {
   v.periods_us = {24 * hour_us};
   for (const std::size_t width : {40u, 57u, 80u, 101u, 200u})
     for (const bool unicode : {false, true}) {
-      const auto picture = forecast_plot(v, {width, unicode, false});
-      BOOST_TEST(!picture.empty());
-      for (const auto& line : lines_of(picture))
+      const auto chart = forecast_plot(v, {width, unicode, false});
+      BOOST_TEST(!chart.empty());
+      for (const auto& line : lines_of(chart))
         BOOST_TEST(display_width(line) <= width, line);
-      BOOST_TEST(has(picture, "now"));
+      BOOST_TEST(has(chart, "now"));
     }
   for (const auto& line : lines_of(forecast_text(v, {80, true, false})))
     BOOST_TEST(display_width(line) <= 80u, line);
@@ -340,7 +340,7 @@ BOOST_AUTO_TEST_CASE(too_little_past_is_said_clearly) {
   BOOST_TEST(!has(page, "quiet"));
 }
 
-BOOST_AUTO_TEST_CASE(nothing_observed_means_no_picture) {
+BOOST_AUTO_TEST_CASE(nothing_observed_means_no_chart) {
   auto v = steady();
   v.past.clear();
   v.past_slots = v.observed_slots = 0;
@@ -357,7 +357,7 @@ BOOST_AUTO_TEST_CASE(an_answer_nobody_should_send_prints_something_harmless) {
   v.periods_us = {-5, INT64_MAX};
   v.horizons.push_back(score(INT64_MAX, -1, 1e308));
   v.horizons.push_back(score(INT64_MIN, 0, 0));
-  v.horizons.back().voices.clear();
+  v.horizons.back().methods.clear();
   const auto page = forecast_text(v, {80, true, false});
   BOOST_TEST(!has(page, "\033"));
   BOOST_TEST(!has(page, "\a"));
@@ -398,7 +398,7 @@ BOOST_AUTO_TEST_CASE(json_has_all_of_it) {
   BOOST_TEST(j["past"][0] == 100.0);
   BOOST_TEST(j["ahead"].size() == v.ahead.size());
   BOOST_TEST(j["horizons"][0]["served_mase"] == 0.5);
-  BOOST_TEST(j["horizons"][0]["voices"][2]["weight"] == 0.5);
+  BOOST_TEST(j["horizons"][0]["methods"][2]["weight"] == 0.5);
   BOOST_TEST(j["quiet"][0]["fraction_of_mean"] == 0.25);
   BOOST_TEST(j["bursts"][0]["announced"] == true);
   BOOST_TEST(j["events"][0]["factor"] == 1.5);

@@ -27,9 +27,9 @@ heat_view some_view() {
   v.chunk_count = 64, v.known_chunks = 2;
   v.from_us = noon_us, v.to_us = noon_us + 32 * 60 * second_us;
   v.rows = 4, v.columns = 32;
-  v.picture.assign(std::size_t{4} * 32, 0.0);
-  v.picture[1 * 32 + 5] = 10'000;
-  v.picture[3 * 32 + 31] = 1;
+  v.chart.assign(std::size_t{4} * 32, 0.0);
+  v.chart[1 * 32 + 5] = 10'000;
+  v.chart[3 * 32 + 31] = 1;
   v.requests = 10'001, v.bytes = 10'001 * 4096.0;
   v.kinds = {{"rising", 1}, {"rare", 1}, {"cold", 0}};
   v.hottest = {{chunk_index{20}, "rising", 30.0, 5.0, 0.1, 20'480.0, 0.25, v.to_us - 90 * second_us}};
@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(colour_puts_two_rows_in_a_line_and_ends_every_line_plain) {
   BOOST_TEST(drawn == 2u);
   auto odd = some_view(); // the last line has an upper half only
   odd.rows = 3;
-  odd.picture.resize(std::size_t{3} * 32);
+  odd.chart.resize(std::size_t{3} * 32);
   BOOST_TEST(heat_text(odd, {80, ink::colour}).find("\033[49m") != std::string::npos);
   for (const auto with : {ink::ascii, ink::shades})
     BOOST_TEST(heat_text(some_view(), {80, with}).find('\033') == std::string::npos);
@@ -134,16 +134,16 @@ BOOST_AUTO_TEST_CASE(nothing_is_wider_than_the_terminal) {
   }
   for (const std::size_t width : {80u, 100u, 132u, 250u}) {
     v.columns = heat_columns(width);
-    v.picture.assign(std::size_t{v.rows} * v.columns, 3.0);
+    v.chart.assign(std::size_t{v.rows} * v.columns, 3.0);
     for (const auto with : {ink::ascii, ink::shades, ink::colour})
       for (const auto& line : lines_of(heat_text(v, {width, with})))
         BOOST_TEST(display_width(without_escapes(line)) <= width, line << " in " << width);
   }
   BOOST_TEST(heat_columns(0) == 1u);
-  BOOST_TEST(heat_columns(1'000'000) == picture_columns_max);
+  BOOST_TEST(heat_columns(1'000'000) == chart_columns_max);
 }
 
-BOOST_AUTO_TEST_CASE(an_empty_picture_says_why) {
+BOOST_AUTO_TEST_CASE(an_empty_chart_says_why) {
   heat_view v;
   v.name = volume_name("db");
   BOOST_TEST(heat_text(v, {}).find("nothing was read or written yet") != std::string::npos);
@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(hostile_names_are_printed_as_escapes) {
     BOOST_TEST(c != '\033');
 }
 
-BOOST_AUTO_TEST_CASE(json_has_the_picture_row_by_row) {
+BOOST_AUTO_TEST_CASE(json_has_the_chart_row_by_row) {
   const auto read = parse_json(json_of(some_view()));
   BOOST_REQUIRE(read.has_value());
   const auto& j = *read;

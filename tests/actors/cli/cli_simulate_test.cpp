@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(reports_say_what_was_scored_and_what_was_not) {
   const auto& near = (*parsed)["horizons"][0];
   BOOST_TEST(near["horizon_s"].get<double>() == 300);
   BOOST_TEST(near["load"]["mase"].get<double>() == out->scores.horizons[0].load.mase);
-  BOOST_TEST(near["load"]["voices_mase"].size() == forecasting::voice_count);
+  BOOST_TEST(near["load"]["methods_mase"].size() == forecasting::method_count);
   BOOST_TEST(near["hot_chunks"][1]["methods"].size() == forecasting::hot_method_count);
   BOOST_TEST((*parsed)["horizons"][1]["load"]["mase"].is_null());
   BOOST_TEST((*parsed)["horizons"][1]["hot_chunks"][0]["recall"].is_null());

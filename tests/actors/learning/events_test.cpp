@@ -41,10 +41,10 @@ struct fixture : store_and_engine {
     meta->stop();
     actor = nullptr;
   }
-  told_event event(const std::string& type, microseconds from_now, const std::string& volume = "db") const {
-    return told_event({type, {event_scope::volume, volume}, clock.wall_now() + from_now, 10min, ""});
+  load_event event(const std::string& type, microseconds from_now, const std::string& volume = "db") const {
+    return load_event({type, {event_scope::volume, volume}, clock.wall_now() + from_now, 10min, ""});
   }
-  result<events_added> add(std::vector<told_event> events) {
+  result<events_added> add(std::vector<load_event> events) {
     return ask<events_added>(system, actor, atom::add_v, event_batch{std::move(events)}, event_source::http);
   }
   std::vector<std::string> list(const event_query& query) {
@@ -52,7 +52,7 @@ struct fixture : store_and_engine {
     BOOST_REQUIRE(page.has_value());
     std::vector<std::string> out;
     for (const auto& found : page->events)
-      out.push_back(found.told.type);
+      out.push_back(found.notice.type);
     return out;
   }
 };
@@ -66,10 +66,10 @@ BOOST_FIXTURE_TEST_CASE(what_is_answered_is_kept_and_readers_see_it, fixture) {
   BOOST_TEST(added->events.size() == 2u);
   BOOST_TEST((added->events[0].source == event_source::http));
   BOOST_TEST(node.events()->size() == 2u);
-  BOOST_TEST(node.events()->front().told.type == "a");
+  BOOST_TEST(node.events()->front().notice.type == "a");
   const auto removed = ask<event_info>(system, actor, atom::remove_v, added->events[0].id);
   BOOST_REQUIRE(removed.has_value());
-  BOOST_TEST(removed->told.type == "b");
+  BOOST_TEST(removed->notice.type == "b");
   BOOST_TEST(node.events()->size() == 1u);
   const auto again = ask<event_info>(system, actor, atom::remove_v, added->events[0].id);
   BOOST_REQUIRE(!again.has_value());
@@ -88,7 +88,7 @@ BOOST_FIXTURE_TEST_CASE(hostile_messages_are_refused, fixture) {
   BOOST_TEST((add({bad}).error().code == errc::invalid_argument));
   BOOST_TEST((add({}).error().code == errc::invalid_argument));
   BOOST_TEST(
-      (add(std::vector<told_event>(event_batch_max + 1, event("x", 1h))).error().code == errc::invalid_argument));
+      (add(std::vector<load_event>(event_batch_max + 1, event("x", 1h))).error().code == errc::invalid_argument));
   const auto odd =
       ask<events_added>(system, actor, atom::add_v, event_batch{{event("x", 1h)}}, static_cast<event_source>(9));
   BOOST_TEST((odd.error().code == errc::invalid_argument));
@@ -119,7 +119,7 @@ BOOST_FIXTURE_TEST_CASE(lists_choose_by_time_and_target, fixture) {
 
 BOOST_FIXTURE_TEST_CASE(a_long_list_comes_in_pages_without_gaps, fixture) {
   for (int round = 0; round < 3; ++round)
-    BOOST_REQUIRE(add(std::vector<told_event>(event_page_max - 100, event("same", 1h))).has_value());
+    BOOST_REQUIRE(add(std::vector<load_event>(event_page_max - 100, event("same", 1h))).has_value());
   std::set<std::uint64_t> seen;
   event_query query;
   for (bool more = true; more;) {
@@ -129,7 +129,7 @@ BOOST_FIXTURE_TEST_CASE(a_long_list_comes_in_pages_without_gaps, fixture) {
     for (const auto& found : page->events)
       BOOST_REQUIRE(seen.insert(found.id.value).second);
     more = page->more;
-    query.after_start_us = page->events.back().told.start_us;
+    query.after_start_us = page->events.back().notice.start_us;
     query.after_id = page->events.back().id;
   }
   BOOST_TEST(seen.size() == 3 * (event_page_max - 100));

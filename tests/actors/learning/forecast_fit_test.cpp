@@ -45,7 +45,7 @@ struct fixture : tests::temporary_history {
     }
     BOOST_REQUIRE(history->maintain().has_value()); // all of it is there now
   }
-  forecast_view make(load_kind load = load_kind::requests, const std::vector<forecasting::told_event>& events = {},
+  forecast_view make(load_kind load = load_kind::requests, const std::vector<forecasting::load_event>& events = {},
                      wall_time at = now, seconds model_age_max = seconds{0}) {
     auto made = make_forecast(*history, subject, load, events, at, {model_age_max});
     BOOST_REQUIRE(made.has_value());
@@ -85,7 +85,7 @@ BOOST_FIXTURE_TEST_CASE(a_week_of_days_is_forecast_no_worse_than_naively, fixtur
   for (const auto& h : view.horizons) {
     BOOST_TEST(h.origins > 0u);
     BOOST_TEST(double(h.served_mase) <= double(h.best_naive_mase) * (1 + 1e-9));
-    BOOST_TEST(h.voices.size() == forecasting::voice_count);
+    BOOST_TEST(h.methods.size() == forecasting::method_count);
   }
   BOOST_REQUIRE(view.ahead.size() == 288u);
   BOOST_TEST((view.low.size() == view.ahead.size() && view.high.size() == view.ahead.size()));
@@ -123,7 +123,7 @@ BOOST_FIXTURE_TEST_CASE(a_damaged_model_is_learned_again, fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(what_events_did_before_is_expected_of_the_next_one, fixture) {
-  std::vector<forecasting::told_event> events;
+  std::vector<forecasting::load_event> events;
   const double end = 1.8e9;
   for (int n = 1; n <= 6; ++n) // at odd times, so that no season explains them
     events.push_back({"deployment", forecasting::event_target::volume, "db", end - n * day - n * 4777 + 300, 1800});

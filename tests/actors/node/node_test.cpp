@@ -1,4 +1,4 @@
-// A whole node with a data plane in memory: start, the local control door, kills under load, reload, restart, stop.
+// A whole node with a data plane in memory: start, the control socket, kills under load, reload, restart, stop.
 #include "actors/node/node.hpp"
 
 #include <netinet/in.h>
@@ -124,7 +124,7 @@ BOOST_FIXTURE_TEST_CASE(a_second_node_on_the_data_directory_is_refused, fixture)
   BOOST_TEST(first_engine->volumes().size() == 1u);
 }
 
-BOOST_FIXTURE_TEST_CASE(the_admin_door_answers, fixture) {
+BOOST_FIXTURE_TEST_CASE(the_admin_endpoint_answers, fixture) {
   start();
   BOOST_TEST(http_get("/health").starts_with("HTTP/1.1 200"));
   BOOST_TEST(http_get("/metrics").find("gnomon_volume_requests_total{volume=\"db\"") != std::string::npos);
@@ -143,7 +143,7 @@ BOOST_FIXTURE_TEST_CASE(the_control_socket_is_for_its_owner_only, fixture) {
   BOOST_TEST(::stat(path.c_str(), &info) != 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(the_command_line_reaches_everything_through_the_local_door, fixture) {
+BOOST_FIXTURE_TEST_CASE(the_command_line_reaches_everything_through_the_control_socket, fixture) {
   start();
   auto cli = connect();
   const auto status = cli->status();
@@ -332,7 +332,7 @@ BOOST_FIXTURE_TEST_CASE(a_clean_stop_is_seen_by_the_next_start, fixture) {
   BOOST_TEST(running->context().facts()->previous_stop == "clean");
 }
 
-BOOST_FIXTURE_TEST_CASE(recording_works_through_the_door, fixture) {
+BOOST_FIXTURE_TEST_CASE(recording_works_through_the_engine, fixture) {
   start();
   auto cli = connect();
   const auto started = cli->record({"db"});

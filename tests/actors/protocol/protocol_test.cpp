@@ -21,7 +21,7 @@ BOOST_AUTO_TEST_SUITE(protocol_test)
 namespace {
 
 struct fixture {
-  system_config config{networking::local_door};
+  system_config config{networking::control_socket};
   caf::actor_system system{config};
 
   std::vector<char> pack(const caf::message& message) {
@@ -50,8 +50,8 @@ struct fixture {
 volume_uuid some_uuid() { return *volume_uuid::parse("01234567-89ab-4cde-8f01-23456789abcd"); }
 std::string odd_text() { return std::string("tab\t nul \0 quote \" \xc3\xa9 end", 24); }
 
-told_event sample_told() {
-  return told_event(
+load_event sample_told() {
+  return load_event(
       {"deployment", {event_scope::application, "shop"}, wall_time(microseconds(5)), microseconds(6), odd_text()});
 }
 
@@ -251,7 +251,7 @@ heat_view sample() {
   heat_view out;
   out.name = volume_name{"db"}, out.uuid = some_uuid(), out.size = byte_count{1ull << 40};
   out.chunk_size = byte_count{1ull << 28}, out.chunk_count = 4096, out.known_chunks = 9;
-  out.from_us = 1, out.to_us = 2, out.rows = 1, out.columns = 2, out.picture = {0.5, 1e9};
+  out.from_us = 1, out.to_us = 2, out.rows = 1, out.columns = 2, out.chart = {0.5, 1e9};
   out.requests = 3, out.bytes = 4e12, out.kinds = {{"rising", 3}};
   out.hottest = {{chunk_index{3}, "rising", 1.5, 2.5, 3.5, 4.5, 0.25, 99, {{1.5, 2.5}, {3.5, 4.5}}}};
   out.localities = {{instance_id{"web"}, 12, 0.75, {chunk_index{1}, chunk_index{2}}, {{9, 8}, {7, 6}}}};
@@ -352,7 +352,7 @@ template <>
 event_info sample() {
   event_info out;
   out.id = event_id{9};
-  out.told = sample_told();
+  out.notice = sample_told();
   out.source = event_source::http;
   out.added_us = 77;
   return out;
@@ -508,7 +508,7 @@ BOOST_FIXTURE_TEST_CASE(every_interface_is_made_of_registered_types, fixture) {
   check_interface<supervisor_actor>(*this, "supervisor");
   check_interface<volume_actor>(*this, "volume");
   check_interface<registry_actor>(*this, "registry");
-  check_interface<event_actor>(*this, "events");
+  check_interface<alert_actor>(*this, "events");
   check_interface<telemetry_actor>(*this, "telemetry");
   check_interface<recorder_actor>(*this, "recorder");
   check_interface<observer_actor>(*this, "observer");

@@ -16,7 +16,7 @@ using namespace gnomon;
 using namespace gnomon::actors;
 using namespace gnomon::tests;
 using namespace std::chrono_literals;
-using urgency = fit_pool::urgency;
+using urgency = background_pool::urgency;
 
 BOOST_AUTO_TEST_SUITE(background_pool_test)
 namespace {
@@ -53,7 +53,7 @@ constexpr double no_budget_worth_naming = 1e9;
 } // namespace
 
 BOOST_AUTO_TEST_CASE(the_most_urgent_goes_first_and_the_oldest_within_an_urgency) {
-  fit_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming});
+  background_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming});
   gate background, people;
   BOOST_REQUIRE(pool.submit({"hold", urgency::critical, background.job()}).has_value());
   BOOST_REQUIRE(eventually([&] { return background.entered.load(); }));
@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(the_most_urgent_goes_first_and_the_oldest_within_an_urgency
 }
 
 BOOST_AUTO_TEST_CASE(a_person_never_waits_behind_a_fit_that_hangs) {
-  fit_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming});
+  background_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming});
   gate hung;
   BOOST_REQUIRE(pool.submit({"hung", urgency::normal, hung.job()}).has_value());
   BOOST_REQUIRE(eventually([&] { return hung.entered.load(); }));
@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(a_person_never_waits_behind_a_fit_that_hangs) {
 }
 
 BOOST_AUTO_TEST_CASE(a_waiting_job_is_replaced_and_keeps_its_place_or_a_better_one) {
-  fit_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming});
+  background_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming});
   gate hold;
   BOOST_REQUIRE(pool.submit({"hold", urgency::normal, hold.job()}).has_value());
   BOOST_REQUIRE(eventually([&] { return hold.entered.load(); }));
@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(a_waiting_job_is_replaced_and_keeps_its_place_or_a_better_o
 }
 
 BOOST_AUTO_TEST_CASE(two_jobs_of_one_name_never_run_at_once) {
-  fit_pool pool({.threads = 4, .cpu_budget = no_budget_worth_naming});
+  background_pool pool({.threads = 4, .cpu_budget = no_budget_worth_naming});
   std::atomic<int> inside{0}, most{0}, done{0};
   const auto job = [&] {
     most = std::max(most.load(), ++inside);
@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(the_allowance_runs_off_at_the_budget) {
 }
 
 BOOST_AUTO_TEST_CASE(beyond_the_budget_fits_wait_and_people_do_not) {
-  fit_pool pool({.threads = 1, .cpu_budget = fit_pool::cpu_budget_min});
+  background_pool pool({.threads = 1, .cpu_budget = background_pool::cpu_budget_min});
   const auto burn = [] {
     const auto cpu = [] {
       timespec t{};
@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(beyond_the_budget_fits_wait_and_people_do_not) {
 }
 
 BOOST_AUTO_TEST_CASE(a_throw_is_counted_and_the_next_job_runs) {
-  fit_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming});
+  background_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming});
   std::atomic<bool> ran{false};
   BOOST_REQUIRE(pool.submit({"bad", urgency::normal, [] { throw std::runtime_error("as the test wants"); }}));
   BOOST_REQUIRE(pool.submit({"worse", urgency::normal, [] { throw 7; }}));
@@ -175,7 +175,7 @@ BOOST_AUTO_TEST_CASE(a_throw_is_counted_and_the_next_job_runs) {
 }
 
 BOOST_AUTO_TEST_CASE(too_many_waiting_jobs_are_refused) {
-  fit_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming, .queued_max = 2});
+  background_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming, .queued_max = 2});
   gate hold;
   BOOST_REQUIRE(pool.submit({"hold", urgency::normal, hold.job()}).has_value());
   BOOST_REQUIRE(eventually([&] { return hold.entered.load(); }));
@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(too_many_waiting_jobs_are_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_stop_finishes_what_runs_and_drops_the_rest) {
-  fit_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming});
+  background_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming});
   gate hold;
   std::atomic<bool> dropped_ran{false};
   auto held = std::make_shared<int>(1);
@@ -207,7 +207,7 @@ BOOST_AUTO_TEST_CASE(a_stop_finishes_what_runs_and_drops_the_rest) {
 }
 
 BOOST_AUTO_TEST_CASE(fits_run_at_idle_priority) {
-  fit_pool pool({.threads = 1});
+  background_pool pool({.threads = 1});
   std::atomic<int> policy{-1}, nice{0};
   BOOST_REQUIRE(pool.submit({"look", urgency::normal, [&] {
                                policy = ::sched_getscheduler(0);

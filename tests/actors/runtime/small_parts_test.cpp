@@ -21,8 +21,8 @@ using namespace std::chrono_literals;
 BOOST_AUTO_TEST_SUITE(small_parts_test)
 namespace {
 
-io::event event_of(io::event::kind what, int number = 0) {
-  io::event out;
+io::alert event_of(io::alert::kind what, int number = 0) {
+  io::alert out;
   out.what = what;
   out.os_errno = number;
   return out;
@@ -53,19 +53,19 @@ BOOST_AUTO_TEST_CASE(a_message_in_words_is_split_at_spaces_outside_quotations) {
 }
 
 BOOST_AUTO_TEST_CASE(a_full_inbox_drops_and_counts_but_never_a_failed_fsync) {
-  event_inbox inbox;
+  alert_inbox inbox;
   int woken = 0;
   inbox.on_event([&] { ++woken; });
   for (std::size_t i = 0; i < inbox_events_max + 10; ++i)
-    inbox.push(event_of(io::event::kind::detached, static_cast<int>(i)));
+    inbox.push(event_of(io::alert::kind::detached, static_cast<int>(i)));
   BOOST_TEST(inbox.size() == inbox_events_max);
   BOOST_TEST(inbox.dropped() == 10u);
-  inbox.push(event_of(io::event::kind::sync_failed, 5));
+  inbox.push(event_of(io::alert::kind::sync_failed, 5));
   BOOST_TEST(inbox.size() == inbox_events_max);
   BOOST_TEST(woken > 0);
   bool found = false;
   while (const auto event = inbox.front()) {
-    found = found || event->what == io::event::kind::sync_failed;
+    found = found || event->what == io::alert::kind::sync_failed;
     inbox.pop();
   }
   BOOST_TEST(found);

@@ -165,7 +165,7 @@ BOOST_FIXTURE_TEST_CASE(damage_is_found_named_and_never_restored, works_fixture)
   const auto found = check(first->id);
   BOOST_REQUIRE(found.has_value());
   BOOST_TEST(found->findings == 1u);
-  BOOST_TEST(found->told.front().find("record") == 0u);
+  BOOST_TEST(found->first_findings.front().find("record") == 0u);
   BOOST_TEST(!restored(first->id, "copy").has_value());
   BOOST_TEST(catalogue->find(volume_name{"copy"})->source.has_value()); // not offered
   // Another layer under its name.

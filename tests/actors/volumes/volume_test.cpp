@@ -1,4 +1,4 @@
-// The in-process door: typed reads and writes reach the data plane, limits hold, and death is never silence.
+// The in-process interface: typed reads and writes reach the data plane, limits hold, and death is never silence.
 #include "actors/volumes/volume.hpp"
 
 #include <caf/send.hpp>

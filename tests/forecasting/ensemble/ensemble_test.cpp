@@ -1,4 +1,4 @@
-// The gate's promises: never worse than the best naive voice on its own backtest, honest intervals, finite on every
+// The gate's promises: never worse than the best naive method on its own backtest, honest intervals, finite on every
 // input, a persisted form that comes back exactly and refuses damage.
 #include <boost/test/unit_test.hpp>
 
@@ -12,7 +12,7 @@ BOOST_AUTO_TEST_SUITE(ensemble_test)
 namespace {
 
 void check_finite_and_ordered(const forecast_model& model) {
-  BOOST_REQUIRE(model.served.is_finite() && model.voices.is_finite());
+  BOOST_REQUIRE(model.served.is_finite() && model.methods.is_finite());
   BOOST_REQUIRE(model.conformal_quantiles.is_finite() && model.model_quantiles.is_finite());
   BOOST_REQUIRE(model.load().is_finite());
   BOOST_REQUIRE(model.served.min() >= 0);
@@ -32,27 +32,27 @@ void check_promise(const forecast_model& model) {
     BOOST_REQUIRE(std::abs(weight - 1) < 1e-9);
     if (choice.origins < backtest_origins_min)
       continue;
-    for (voice naive : naive_voices)
+    for (method naive : naive_methods)
       BOOST_REQUIRE_MESSAGE(choice.served_error <= choice.error[static_cast<std::size_t>(naive)],
                             choice.slots_ahead << " ahead: " << choice.served_error << " against "
                                                << to_string(naive));
-    // A voice that is better by far is not outvoted.
+    // A method that is better by far is not outvoted.
     double best = std::numeric_limits<double>::infinity();
-    for (std::size_t v = 0; v < voice_count; ++v)
+    for (std::size_t v = 0; v < method_count; ++v)
       if (choice.weight[v] > 0)
         best = std::min(best, choice.error[v]);
-    BOOST_REQUIRE(choice.served_error * gate_options{}.lone_voice_below <= best * (1 + 1e-9));
+    BOOST_REQUIRE(choice.served_error * ensemble_options{}.lone_method_below <= best * (1 + 1e-9));
   }
 }
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(on_every_series_it_is_finite_ordered_and_no_worse_than_the_naive_voices) {
-  const auto seed = test::seed_for("on_every_series_it_is_finite_ordered_and_no_worse_than_the_naive_voices");
+BOOST_AUTO_TEST_CASE(on_every_series_it_is_finite_ordered_and_no_worse_than_the_naive_methods) {
+  const auto seed = test::seed_for("on_every_series_it_is_finite_ordered_and_no_worse_than_the_naive_methods");
   std::mt19937_64 random(seed);
   for (int round = 0; round < 200; ++round) {
     BOOST_TEST_CONTEXT("round " << round) {
-      gate_options options;
+      ensemble_options options;
       options.horizon_slots = 1 + random() % 60;
       const double steps[] = {10, 300, 1800, 3600};
       const auto model = learn_forecast({1e9, steps[random() % 4], test::odd_series(random)}, options);
@@ -63,23 +63,23 @@ BOOST_AUTO_TEST_CASE(on_every_series_it_is_finite_ordered_and_no_worse_than_the_
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_daily_load_is_forecast_better_than_by_any_naive_voice) {
+BOOST_AUTO_TEST_CASE(a_daily_load_is_forecast_better_than_by_any_naive_method) {
   double served = 0, best_naive = 0;
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     const arma::vec y = test::cyclic_load(400, 48, 0.4, seed);
-    std::array<double, voice_count> error{};
+    std::array<double, method_count> error{};
     for (arma::uword origin = 340; origin < 392; origin += 4) {
-      gate_options options;
+      ensemble_options options;
       options.horizon_slots = 8;
       const auto model = learn_forecast({0, 1800, y.head(origin)}, options);
       const arma::vec truth = to_log(y.subvec(origin, origin + 7));
       served += arma::accu(arma::abs(model->served - truth));
-      for (voice v : naive_voices)
+      for (method v : naive_methods)
         error[static_cast<std::size_t>(v)] +=
-            arma::accu(arma::abs(model->voices.col(static_cast<arma::uword>(v)) - truth));
+            arma::accu(arma::abs(model->methods.col(static_cast<arma::uword>(v)) - truth));
     }
     double best = error[0];
-    for (voice v : naive_voices)
+    for (method v : naive_methods)
       best = std::min(best, error[static_cast<std::size_t>(v)]);
     best_naive += best;
   }
@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(ninety_per_cent_intervals_hold_about_ninety_per_cent) {
   for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     const arma::vec y = test::cyclic_load(480, 48, 0.5, seed);
     for (arma::uword origin = 300; origin < 476; origin += 4) {
-      gate_options options;
+      ensemble_options options;
       options.horizon_slots = 4;
       const auto model = learn_forecast({0, 1800, y.head(origin)}, options);
       const double truth = std::log1p(y(origin));
@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(one_value_and_none_are_answered_with_what_there_is) {
 
 BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
   const grid past{0, 300, {1, 2, 3}};
-  gate_options options;
+  ensemble_options options;
   options.horizon_slots = 0;
   BOOST_TEST(!learn_forecast(past, options));
   options = {};
@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
 BOOST_AUTO_TEST_CASE(a_model_comes_back_from_its_numbers_and_damage_is_refused) {
   const auto seed = test::seed_for("a_model_comes_back_from_its_numbers_and_damage_is_refused");
   std::mt19937_64 random(seed);
-  gate_options options;
+  ensemble_options options;
   options.events = {{"deploy \xc3\xa4", 1800.0 * 100, 7200}, {"deploy \xc3\xa4", 1800.0 * 310, 7200}};
   const auto model = learn_forecast({0, 1800, test::cyclic_load(300, 48, 0.3, 2)}, options);
   const arma::vec numbers = to_numbers(*model);
@@ -165,14 +165,14 @@ BOOST_AUTO_TEST_CASE(a_model_comes_back_from_its_numbers_and_damage_is_refused) 
 }
 
 BOOST_AUTO_TEST_CASE(a_weighted_median_is_the_middle_of_the_weight) {
-  std::array<double, voice_count> value{5, 1, 9, 2, 7, 3, 4};
-  std::array<double, voice_count> even;
-  even.fill(1.0 / voice_count);
+  std::array<double, method_count> value{5, 1, 9, 2, 7, 3, 4};
+  std::array<double, method_count> even;
+  even.fill(1.0 / method_count);
   BOOST_TEST(weighted_median(value, even) == 4, boost::test_tools::tolerance(1e-9));
-  std::array<double, voice_count> one{};
+  std::array<double, method_count> one{};
   one[2] = 1;
   BOOST_TEST(weighted_median(value, one) == 9);
-  std::array<double, voice_count> two{};
+  std::array<double, method_count> two{};
   two[0] = two[1] = 0.5;
   BOOST_TEST(weighted_median(value, two) == 3); // half way from 1 to 5
 }

@@ -10,7 +10,7 @@ using namespace gnomon::forecasting;
 BOOST_AUTO_TEST_SUITE(event_effects_test)
 
 BOOST_AUTO_TEST_CASE(only_events_that_concern_the_subject_are_kept_in_order) {
-  const std::vector<told_event> told = {{"batch", event_target::instance, "web-1", 300, 10},
+  const std::vector<load_event> told = {{"batch", event_target::instance, "web-1", 300, 10},
                                         {"deploy", event_target::volume, "db", 100, 10},
                                         {"deploy", event_target::volume, "other", 50, 10},
                                         {"scale", event_target::application, "postgresql", 200, 10},
@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE(the_effect_of_past_events_is_learned_and_shrunk) {
 
 BOOST_AUTO_TEST_CASE(a_planned_event_raises_the_forecast_in_its_slots_alone) {
   load_with_jobs past;
-  gate_options with, without;
+  ensemble_options with, without;
   without.events = with.events = past.jobs;
   with.events.push_back({"batch", 1800.0 * 410, 2 * 1800.0});
   const auto planned = learn_forecast({0, 1800, past.load}, with);
@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(a_planned_event_raises_the_forecast_in_its_slots_alone) {
 }
 
 BOOST_AUTO_TEST_CASE(a_kind_never_seen_changes_nothing) {
-  gate_options options;
+  ensemble_options options;
   options.events = {{"first ever", 1800.0 * 305, 7200}};
   const grid past{0, 1800, test::cyclic_load(300, 48, 0.2, 5)};
   const auto told = learn_forecast(past, options), untold = learn_forecast(past);
@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(an_event_counts_by_the_share_of_the_slot_it_covers) {
 }
 
 BOOST_AUTO_TEST_CASE(hostile_events_are_survived) {
-  gate_options options;
+  ensemble_options options;
   for (double start : {-1e300, 1e300, test::not_a_number, 0.0})
     for (double duration : {-1.0, 1e300, test::not_a_number, 1e11})
       options.events.push_back({"x", start, duration});

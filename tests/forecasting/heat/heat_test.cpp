@@ -1,4 +1,4 @@
-// The heat map: decay, classes, the picture, the persisted form.
+// The heat map: decay, classes, the chart, the persisted form.
 #include <boost/test/unit_test.hpp>
 
 #include "forecasting/heat/heat.hpp"
@@ -65,16 +65,16 @@ BOOST_AUTO_TEST_CASE(a_clock_that_goes_backwards_and_hostile_counts_do_no_harm) 
   BOOST_TEST(std::isfinite(map.at(1000)[0].request_rate[0]));
 }
 
-BOOST_AUTO_TEST_CASE(the_picture_adds_up_what_lies_in_it) {
+BOOST_AUTO_TEST_CASE(the_chart_adds_up_what_lies_in_it) {
   const std::vector<heat_sample> samples = {{0, chunk_index{0}, 1},   {9.9, chunk_index{9}, 2},
                                             {5, chunk_index{5}, 4},   {10, chunk_index{0}, 99},
                                             {-1, chunk_index{0}, 99}, {1, chunk_index{10}, 99}};
-  const auto picture = heat_picture(samples, 10, 0, 10, 2, 2);
-  BOOST_TEST(picture(0, 0) == 1);
-  BOOST_TEST(picture(1, 1) == 6);
-  BOOST_TEST(arma::accu(picture) == 7);
-  BOOST_TEST(heat_picture(samples, 10, 10, 10, 2, 2).is_empty());
-  BOOST_TEST(heat_picture(samples, 0, 0, 10, 2, 2).is_empty());
+  const auto chart = heat_chart(samples, 10, 0, 10, 2, 2);
+  BOOST_TEST(chart(0, 0) == 1);
+  BOOST_TEST(chart(1, 1) == 6);
+  BOOST_TEST(arma::accu(chart) == 7);
+  BOOST_TEST(heat_chart(samples, 10, 10, 10, 2, 2).is_empty());
+  BOOST_TEST(heat_chart(samples, 0, 0, 10, 2, 2).is_empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_map_comes_back_from_its_numbers_and_damage_is_refused) {

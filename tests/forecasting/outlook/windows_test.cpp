@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(the_plan_lies_between_the_served_forecast_and_yesterday) {
   const grid plan = plan_load(*model);
   BOOST_TEST(plan.size() == model->horizon());
   for (arma::uword h = 0; h < plan.size(); ++h) {
-    const double a = model->served(h), b = model->voices(h, static_cast<arma::uword>(voice::yesterday));
+    const double a = model->served(h), b = model->methods(h, static_cast<arma::uword>(method::yesterday));
     const double x = std::log1p(plan.value(h));
     BOOST_TEST((x >= std::min(a, b) - 1e-9 && x <= std::max(a, b) + 1e-9));
   }

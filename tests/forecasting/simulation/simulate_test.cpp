@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(a_daily_volume_with_a_stable_hot_set_scores_well) {
   BOOST_REQUIRE(scores.horizons.size() == 2u);
   for (const auto& h : scores.horizons) {
     BOOST_TEST(h.load.forecasts > 20);
-    BOOST_TEST(h.load.mase < h.load.voice_mase[static_cast<std::size_t>(voice::last_value)]);
+    BOOST_TEST(h.load.mase < h.load.method_mase[static_cast<std::size_t>(method::last_value)]);
     BOOST_TEST(h.load.conformal_coverage > 0.75);
     BOOST_TEST(h.hot[0].recall > 0.9);
     BOOST_TEST(h.hot[0].precision > 0.9);

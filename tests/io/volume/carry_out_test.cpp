@@ -1,4 +1,4 @@
-// What a volume promises about its bytes, seen through the in-process door on a real file: buffered and O_DIRECT,
+// What a volume promises about its bytes, seen through the in-process interface on a real file: buffered and O_DIRECT,
 // with and without a disk that errs.
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>

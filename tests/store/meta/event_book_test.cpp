@@ -1,4 +1,4 @@
-// Told events: kept over restarts and crashes, bounded without losing what is planned, numbered once and for ever.
+// Events: kept over restarts and crashes, bounded without losing what is planned, numbered once and for ever.
 #include "store/meta/event_book.hpp"
 
 #include <future>
@@ -68,7 +68,7 @@ struct open_book {
   std::vector<std::string> types() const {
     std::vector<std::string> out;
     for (const auto& event : *book->events())
-      out.push_back(event.told.type);
+      out.push_back(event.notice.type);
     return out;
   }
   void put(std::string_view key, bytes_view value, database_id where = meta_database::events) {
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(what_was_told_is_there_after_a_restart_in_order_of_its_star
   const auto added = node.add({notice("later", 2h), notice("sooner", 1h)});
   REQUIRE_OK(added);
   BOOST_TEST(added->events.front().id.value == 1u);
-  BOOST_TEST(added->events.front().told.type == "later"); // as told
+  BOOST_TEST(added->events.front().notice.type == "later"); // as told
   BOOST_TEST((added->events.front().added == now));
   BOOST_TEST((node.types() == names{"sooner", "later"}));
   const auto before = *node.book->events();
@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(removing_answers_with_what_was_removed_and_only_once) {
   REQUIRE_OK(node.add({notice("a", 1h)}));
   const auto removed = node.remove(1);
   REQUIRE_OK(removed);
-  BOOST_TEST(removed->told.type == "a");
+  BOOST_TEST(removed->notice.type == "a");
   CHECK_ERROR(node.remove(1), errc::not_found);
   CHECK_ERROR(node.remove(0), errc::not_found);
   node.reopen();
@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(damaged_records_are_named_skipped_and_can_be_removed) {
   const auto removed = node.remove(2);
   REQUIRE_OK(removed);
   BOOST_TEST(removed->id.value == 2u);
-  BOOST_TEST(removed->told.type.empty());
+  BOOST_TEST(removed->notice.type.empty());
   REQUIRE_OK(node.remove(9));
   node.reopen();
   BOOST_TEST(node.opening.problems.size() == 1u); // the key that is no number

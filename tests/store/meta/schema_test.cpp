@@ -96,13 +96,13 @@ BOOST_AUTO_TEST_CASE(impossible_events_are_corrupt_even_with_a_right_checksum) {
     CHECK_ERROR(decode_event(encode(event), "e"), errc::corrupt);
   };
   refused([](auto& e) { e.id = {}; });
-  refused([](auto& e) { e.told.type.clear(); });
-  refused([](auto& e) { e.told.type.assign(event_type_length_max + 1, 'x'); });
-  refused([](auto& e) { e.told.type = "a\nb"; });
-  refused([](auto& e) { e.told.target.name.clear(); });
-  refused([](auto& e) { e.told.target.scope = event_scope::everything; });
-  refused([](auto& e) { e.told.duration = microseconds(-1); });
-  refused([](auto& e) { e.told.note = "\xff"; });
+  refused([](auto& e) { e.notice.type.clear(); });
+  refused([](auto& e) { e.notice.type.assign(event_type_length_max + 1, 'x'); });
+  refused([](auto& e) { e.notice.type = "a\nb"; });
+  refused([](auto& e) { e.notice.target.name.clear(); });
+  refused([](auto& e) { e.notice.target.scope = event_scope::everything; });
+  refused([](auto& e) { e.notice.duration = microseconds(-1); });
+  refused([](auto& e) { e.notice.note = "\xff"; });
   CHECK_ERROR(decode_event_counter(encode_event_counter(event_id{0}), "c"), errc::corrupt);
   CHECK_ERROR(decode_event(encode_event_counter(event_id{1}), "e"), errc::corrupt);
 }

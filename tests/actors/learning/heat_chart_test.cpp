@@ -1,5 +1,5 @@
-// The picture of a heat map: nothing is lost or made up between the history's slots and the picture's columns.
-#include "actors/learning/heat_picture.hpp"
+// The chart of a heat map: nothing is lost or made up between the history's slots and the chart's columns.
+#include "actors/learning/heat_chart.hpp"
 
 #include <numeric>
 #include <random>
@@ -14,7 +14,7 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-BOOST_AUTO_TEST_SUITE(heat_picture_test)
+BOOST_AUTO_TEST_SUITE(heat_chart_test)
 namespace {
 
 struct fixture {
@@ -41,7 +41,7 @@ struct fixture {
   heat_view draw(const heat_request& request) {
     auto view = draw_heat(*history, known, request);
     BOOST_REQUIRE(view.has_value());
-    BOOST_TEST(view->picture.size() == std::size_t{view->rows} * view->columns);
+    BOOST_TEST(view->chart.size() == std::size_t{view->rows} * view->columns);
     return std::move(*view);
   }
 };
@@ -52,7 +52,7 @@ heat_request request(std::chrono::seconds span, std::uint32_t rows, std::uint32_
   return r;
 }
 double sum(const heat_view& view) {
-  return std::accumulate(view.picture.begin(), view.picture.end(), 0.0,
+  return std::accumulate(view.chart.begin(), view.chart.end(), 0.0,
                          [](double so_far, double cell) { return so_far + cell; });
 }
 
@@ -66,11 +66,11 @@ BOOST_FIXTURE_TEST_CASE(an_even_load_is_drawn_even_whatever_the_number_of_column
     BOOST_TEST(view.columns == std::min(columns, 60u)); // never narrower than what is known
     const double mean = sum(view) / view.columns;
     for (std::uint32_t column = 1; column + 1 < view.columns; ++column) // the first and last slot are cut
-      BOOST_TEST(double(view.picture[column]) == mean, boost::test_tools::tolerance(0.15));
+      BOOST_TEST(double(view.chart[column]) == mean, boost::test_tools::tolerance(0.15));
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(every_request_is_in_the_picture_once, fixture) {
+BOOST_FIXTURE_TEST_CASE(every_request_is_in_the_chart_once, fixture) {
   std::mt19937 random(7);
   double added = 0;
   for (int i = 0; i < 300; ++i) {
@@ -92,7 +92,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_older_is_left_out_and_the_newest_slot_is_in, fix
   add(known.now - minutes(50), 2, 7);
   const auto view = draw(request(minutes(10), 64, 60));
   BOOST_TEST(double(view.requests) == 10.0);
-  BOOST_TEST(double(view.picture[1 * 60 + 59]) > 0.0);
+  BOOST_TEST(double(view.chart[1 * 60 + 59]) > 0.0);
   BOOST_TEST(sum(view) == 10.0, boost::test_tools::tolerance(1e-9));
   BOOST_REQUIRE(view.localities.size() == 1u);
   BOOST_TEST(view.localities[0].instance.value == "web-1");
@@ -100,8 +100,8 @@ BOOST_FIXTURE_TEST_CASE(what_is_older_is_left_out_and_the_newest_slot_is_in, fix
 
 BOOST_FIXTURE_TEST_CASE(impossible_requests_are_refused, fixture) {
   for (const auto& wrong :
-       {request(hours(1), 0, 1), request(hours(1), 1, 0), request(hours(1), picture_rows_max + 1, 1),
-        request(hours(1), 1, picture_columns_max + 1), request(-hours(1), 1, 1)}) {
+       {request(hours(1), 0, 1), request(hours(1), 1, 0), request(hours(1), chart_rows_max + 1, 1),
+        request(hours(1), 1, chart_columns_max + 1), request(-hours(1), 1, 1)}) {
     const auto refused = draw_heat(*history, known, wrong);
     BOOST_REQUIRE(!refused.has_value());
     BOOST_TEST((refused.error().code == errc::invalid_argument));

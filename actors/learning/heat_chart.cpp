@@ -1,4 +1,4 @@
-#include "actors/learning/heat_picture.hpp"
+#include "actors/learning/heat_chart.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -14,7 +14,7 @@ using std::chrono::hours;
 using std::chrono::minutes;
 
 constexpr microseconds span_max = hours(14 * 24);
-constexpr microseconds span_min = minutes(10); // of a picture whose span was not asked for
+constexpr microseconds span_min = minutes(10); // of a chart whose span was not asked for
 constexpr std::size_t chunks_per_locality = 5;
 
 
@@ -36,7 +36,7 @@ microseconds span_of(const store::history& history, const heat_knowledge& known)
   return std::clamp<microseconds>(known.now - totals->front().slot, span_min, span_max);
 }
 
-// Columns of a picture. A slot's requests are spread over the columns it lies in: columns that do not fit the slots
+// Columns of a chart. A slot's requests are spread over the columns it lies in: columns that do not fit the slots
 // would otherwise show a comb where the load is even.
 class columns {
 public:
@@ -46,7 +46,7 @@ public:
   void spread(const store::history_sample& row, double requests, std::vector<forecasting::heat_sample>& into) const {
     const double begin = std::max(seconds_of(row.slot), from_);
     const double end = std::min(seconds_of(row.slot) + static_cast<double>(slot_), to_);
-    if (!(end > begin)) // dated before the picture by a clock that was set back, or in its last instant
+    if (!(end > begin)) // dated before the chart by a clock that was set back, or in its last instant
       return into.push_back({std::clamp(begin, from_, to_ - width_ / 2), row.chunk, requests});
     for (double at = begin; at < end;) {
       const double column = std::floor((at - from_) / width_);
@@ -137,18 +137,18 @@ void add_hot_sets(const heat_knowledge& known, heat_view& view) {
 } // namespace
 
 result<heat_view> draw_heat(const store::history& history, const heat_knowledge& known, const heat_request& wanted) {
-  if (wanted.rows < 1 || wanted.rows > picture_rows_max || wanted.columns < 1 ||
-      wanted.columns > picture_columns_max || wanted.hottest > hottest_chunks_max || wanted.span_us < 0)
+  if (wanted.rows < 1 || wanted.rows > chart_rows_max || wanted.columns < 1 ||
+      wanted.columns > chart_columns_max || wanted.hottest > hottest_chunks_max || wanted.span_us < 0)
     return fail(errc::invalid_argument, fmt::format("a heat map has 1 to {} rows and 1 to {} columns, and names at "
                                                     "most {} chunks",
-                                                    picture_rows_max, picture_columns_max, hottest_chunks_max));
+                                                    chart_rows_max, chart_columns_max, hottest_chunks_max));
   heat_view view;
   view.name = known.name, view.uuid = known.uuid, view.size = known.size;
   view.chunk_size = known.shape.chunk_size, view.chunk_count = known.shape.chunk_count;
   const auto span = wanted.span_us > 0 ? std::min(microseconds{wanted.span_us}, span_max) : span_of(history, known);
   store::history_query query;
   query.volume = known.uuid, query.at = resolution_for(span);
-  // Slots are dated by their beginning: the one that is open belongs to the picture.
+  // Slots are dated by their beginning: the one that is open belongs to the chart.
   query.from = known.now - span, query.to = known.now + microseconds{1};
   view.from_us = query.from.time_since_epoch().count();
   view.to_us = query.to.time_since_epoch().count();
@@ -172,12 +172,12 @@ result<heat_view> draw_heat(const store::history& history, const heat_knowledge&
   if (!read)
     return tl::unexpected(read.error());
   view.requests = requests, view.bytes = bytes;
-  const auto picture = forecasting::heat_picture(samples, known.shape.chunk_count, seconds_of(query.from),
+  const auto chart = forecasting::heat_chart(samples, known.shape.chunk_count, seconds_of(query.from),
                                                  seconds_of(query.to), view.rows, view.columns);
-  view.picture.reserve(picture.n_elem);
-  for (arma::uword row = 0; row < picture.n_rows; ++row)
-    for (arma::uword column = 0; column < picture.n_cols; ++column)
-      view.picture.emplace_back(picture(row, column));
+  view.chart.reserve(chart.n_elem);
+  for (arma::uword row = 0; row < chart.n_rows; ++row)
+    for (arma::uword column = 0; column < chart.n_cols; ++column)
+      view.chart.emplace_back(chart(row, column));
   view.localities = localities_of(history, instances, requests);
   for (auto& one : view.localities)
     if (const auto timed = known.instance_latencies.find(one.instance); timed != known.instance_latencies.end())
