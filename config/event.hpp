@@ -1,5 +1,5 @@
 // What is told to a node about its load: deployments, scaling actions, batch jobs, past or planned. The vocabulary
-// that the store, the control plane and both doors (command line, HTTP) share, and the rules every event obeys.
+// that the store, the control plane and both interfaces (command line, HTTP) share, and the rules every event obeys.
 // Values and pure functions; any thread. Where events are kept: store/meta/event_book.hpp; how they read as JSON:
 // config/event_json.hpp.
 #pragma once

@@ -1,4 +1,4 @@
-// The project's only door to nlohmann/json: strict parsing of text that comes from outside, and dumping that cannot
+// The project's only way to nlohmann/json: strict parsing of text that comes from outside, and dumping that cannot
 // throw. Pure functions, any thread. Nobody else includes <nlohmann/json.hpp>, and nobody calls json::parse or
 // json::dump on text or strings from outside: both throw.
 #pragma once

@@ -149,8 +149,8 @@ caf::actor spawn_control(caf::actor_system& system, node_context* node) {
 control_actor::behavior_type control(control_actor::stateful_pointer<control_state> self, node_context* node) {
   auto* state = &self->state;
   state->node = node;
-  if (node->endpoint != nullptr)
-    node->endpoint->publish(self);
+  if (node->control != nullptr)
+    node->control->publish(self);
   return {
       [self](atom::report) {
         return actor_report{self->mailbox().size(), {}};

@@ -204,7 +204,7 @@ int run_daemon(const daemon_options& options) {
   node_options how;
   how.needs_attention = [&attend] { attend.wake(); };
   if (options.nbd_stdio) {
-    how.outside = doors::closed;
+    how.outside = listeners::closed;
   } else {
     auto passed = passed_sockets();
     if (!passed) {

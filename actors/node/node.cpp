@@ -59,7 +59,7 @@ result<std::unique_ptr<node>> node::start(settings wanted, node_options options)
   }
   if (auto applied = made->apply(); !applied)
     return tl::unexpected(applied.error());
-  if (made->parts_->options.outside == doors::open)
+  if (made->parts_->options.outside == listeners::open)
     if (auto opened = made->open_doors(); !opened)
       return tl::unexpected(opened.error());
   made->parts_->context.state = node_state::serving;
@@ -328,12 +328,12 @@ result<void> node::start_snapshots() {
 result<void> node::start_actors() {
   auto& p = *parts_;
   auto* context = &p.context;
-  const bool open = p.options.outside == doors::open;
+  const bool open = p.options.outside == listeners::open;
   p.config = std::make_unique<system_config>(open ? networking::control_socket : networking::none);
   p.system = std::make_unique<caf::actor_system>(*p.config);
   if (open) {
-    p.door = std::make_unique<control_socket>(*p.system, control_socket_path(p.directory->path()));
-    context->door = p.door.get();
+    p.control = std::make_unique<control_socket>(*p.system, control_socket_path(p.directory->path()));
+    context->control = p.control.get();
   }
   auto* tree = &context->tree;
   const auto add = [tree](std::string name, std::string parent, std::function<caf::actor(caf::actor_system&)> spawn) {
@@ -435,7 +435,7 @@ result<void> node::open_doors() {
     facts.admin.push_back(p.admin->bound().to_string());
   }
   p.context.set_facts(std::move(facts));
-  return p.door->wait_published(endpoint_timeout);
+  return p.control->wait_published(endpoint_timeout);
 }
 
 std::string node::ready_line() const {
@@ -464,8 +464,8 @@ void node::stop_actors(watchdog& dog) {
   auto& p = *parts_;
   if (!p.system)
     return;
-  if (p.door)
-    p.door->close();
+  if (p.control)
+    p.control->close();
   dog.stage("actors");
   const auto left = terminate_actors(*p.system, p.context.tree).left;
   // The inbox must not reach for an actor any more; the engine has been joined before.
@@ -537,8 +537,8 @@ result<void> node::stop() {
   dog.stage("actor system");
   p.context.snapshots = nullptr;
   p.snapshots.reset();
-  p.door.reset();
-  p.context.door = nullptr;
+  p.control.reset();
+  p.context.control = nullptr;
   p.system.reset();
   // I/O that a disk never answered still uses the engine's memory: the process has to end without freeing it.
   if (!drained && drained.error().code == errc::timed_out)

@@ -1,4 +1,4 @@
-// One node, assembled: data directory, catalogue, data plane, actors, doors, in the order in which they can rely on
+// One node, assembled: data directory, catalogue, data plane, actors, listeners, in the order in which they can rely on
 // each other, and taken apart in the reverse one. Blocks; belongs to the main thread. The data plane comes from a
 // factory, so that tests can give a fake one.
 #pragma once
@@ -17,11 +17,11 @@ namespace gnomon::actors {
 
 using engine_factory = std::function<result<std::unique_ptr<io::engine>>(io::engine_options)>;
 
-enum class doors { open, closed }; // closed: no listeners, no admin, no control socket (--nbd-stdio)
+enum class listeners { open, closed }; // closed: no listeners, no admin, no control socket (--nbd-stdio)
 
 struct node_options {
   engine_factory make_engine = [](io::engine_options o) { return io::engine::start(std::move(o)); };
-  doors outside = doors::open;
+  listeners outside = listeners::open;
   std::vector<int> passed_sockets;               // socket activation; ownership passes to the node
   std::function<void()> needs_attention = [] {}; // any thread: main should call attend() soon
   std::chrono::milliseconds drain_grace{10'000};

@@ -49,7 +49,7 @@ struct node::parts {
   std::unique_ptr<snapshot_works> snapshots;
   std::unique_ptr<system_config> config;
   std::unique_ptr<caf::actor_system> system;
-  std::unique_ptr<control_socket> door;
+  std::unique_ptr<control_socket> control;
   std::unique_ptr<root_guard> guard;
   std::unique_ptr<admin_http> admin;
   std::vector<std::string> instance_listeners; // as they are configured

@@ -374,7 +374,7 @@ struct node_status {
   std::vector<std::string> problems; // empty: healthy
   std::uint64_t generation_wanted = 0, generation_in_force = 0; // of the settings; equal: all is as configured
   std::vector<std::string> waiting;  // changes of the file that wait for a restart, or are never followed
-  std::vector<std::string> warnings; // keys that do nothing, an open door
+  std::vector<std::string> warnings; // keys that do nothing, an open listener
   friend bool operator==(const node_status&, const node_status&) = default;
 };
 template <class Inspector>

@@ -134,7 +134,7 @@ public:
   store::instance_book* instances = nullptr; // none: it could not be opened
   background_pool* fits = nullptr;
   snapshot_works* snapshots = nullptr; // none: its catalogue could not be opened
-  control_socket* door = nullptr; // none: no control socket (--nbd-stdio, tests)
+  control_socket* control = nullptr; // none: no control socket (--nbd-stdio, tests)
   const clock_source* clock;
   clock_guard* ages = nullptr; // tells what is old; none: `clock` does (tests)
   supervision_tree tree;

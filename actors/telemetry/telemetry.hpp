@@ -1,5 +1,5 @@
 // The telemetry actor: once a second it turns the engine's counters into rates (actors/telemetry/rates.hpp) and leaves them in
-// the node's context, where `top` and the HTTP door find them. It owns only what the last look saw.
+// the node's context, where `top` and the HTTP endpoint find them. It owns only what the last look saw.
 #pragma once
 
 #include "actors/protocol/protocol.hpp"

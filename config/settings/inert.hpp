@@ -20,7 +20,7 @@ std::span<const inert_key> inert_keys();
 // One line per key of the table that `value` sets to something else than its default: for the start and `check`.
 std::vector<std::string> inert_warnings(const settings& value);
 
-// These, and doors that stand open: what an operator should have read once. For the start, `check` and `status`.
+// These, and listeners open to everybody: an operator should have read about both once. For the start, `check` and `status`.
 std::vector<std::string> settings_warnings(const settings& value);
 
 } // namespace gnomon

@@ -172,7 +172,7 @@ void add_node_rows(std::vector<setting_row>& rows) {
   rows.push_back(value("/io/buffer_memory_max", size_codec{mib(64), tib(1)}, AT(io.buffer_memory_max), {},
                        "Memory for requests and replies of all rings together. When it is used up, sockets wait."));
 
-  rows.push_back(object("/nbd", "The doors for NBD clients and what one client may use."));
+  rows.push_back(object("/nbd", "Listeners for NBD clients and the limits of one client."));
   rows.push_back(
       value("/nbd/listen", endpoint_codec{endpoint_use::listen}, AT(nbd.listen),
             {.example = json::array({"unix:/run/gnomon/nbd.sock", "127.0.0.1:10809"}), .count_max = listen_max},
@@ -191,7 +191,7 @@ void add_node_rows(std::vector<setting_row>& rows) {
   rows.push_back(
       value("/nbd/socket_mode", file_mode_codec{}, AT(nbd.socket_mode), {}, "File permissions of Unix sockets."));
 
-  rows.push_back(object("/admin", "The HTTP door for metrics and health."));
+  rows.push_back(object("/admin", "The HTTP endpoint for metrics and health."));
   rows.push_back(value("/admin/listen", endpoint_codec{endpoint_use::listen_tcp}, AT(admin.listen),
                        {.example = "127.0.0.1:10880"}, "Where /metrics and /health are served."));
   rows.push_back(value("/admin/hosts", text_codec{255}, AT(admin.hosts),

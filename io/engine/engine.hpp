@@ -1,4 +1,4 @@
-// The data plane's one door: rings, listeners, volume cores. Actors steer it through this header and nothing else.
+// The data plane's one interface: rings, listeners, volume cores. Actors steer it through this header and nothing else.
 //
 // Threads: every member may be called from any thread and returns at once. Calls that take a `done` do their work on
 // the engine's maintenance thread or on a ring and call `done` there, exactly once, also when the engine stops

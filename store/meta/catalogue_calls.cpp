@@ -1,4 +1,4 @@
-// The catalogue's doors: every change as a task of its worker, and its waiting form.
+// The catalogue's calls: every change as a task of its worker, and its waiting form.
 #include <future>
 
 #include <fmt/format.h>

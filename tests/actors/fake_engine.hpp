@@ -127,15 +127,13 @@ public:
     const auto found = volumes_.find(volume);
     if (found == volumes_.end())
       return std::nullopt;
-    return io::volume_status{found->second.spec, generation_number{1}, {}, found->second.opened_read_only,
-                             found->second.closing};
+    return status_of(found->second);
   }
   std::vector<io::volume_status> volumes() const override {
     std::lock_guard lock(mutex_);
     std::vector<io::volume_status> out;
     for (const auto& [uuid, volume] : volumes_)
-      out.push_back({volume.spec, generation_number{1}, {}, volume.opened_read_only, true,
-                     stopping_ && !volume.spec.writes_failed, volume.closing});
+      out.push_back(status_of(volume));
     return out;
   }
   std::optional<io::volume_counters> counters(volume_uuid volume) const override {
@@ -352,6 +350,16 @@ private:
     std::set<std::uint64_t> changed, captured_changed; // granules since the last sealed capture; of the one that runs
     bool changed_known = false, captured_all = true, holds_fail = false;
   };
+
+  io::volume_status status_of(const memory_volume& volume) const {
+    io::volume_status out;
+    out.spec = volume.spec;
+    out.generation = generation_number{1};
+    out.opened_read_only = volume.opened_read_only;
+    out.synced = stopping_ && !volume.spec.writes_failed;
+    out.closing = volume.closing;
+    return out;
+  }
   using job = std::function<void(bool stopping)>;
 
   // The next run of granules, at most `granules_max`, as of the cut.

@@ -380,7 +380,7 @@ BOOST_FIXTURE_TEST_CASE(a_long_data_directory_has_a_control_socket_too, fixture)
 
 BOOST_FIXTURE_TEST_CASE(the_closed_node_opens_nothing, fixture) {
   node_options options;
-  options.outside = doors::closed;
+  options.outside = listeners::closed;
   options.make_engine = [](io::engine_options o) -> result<std::unique_ptr<io::engine>> {
     return std::make_unique<fake_engine>(std::move(o));
   };
