@@ -201,10 +201,18 @@ std::string table::to_string(std::size_t width_max) const {
     out += text + "\n";
   };
   line([&](std::size_t c) -> const std::string& { return columns_[c].title; });
+  const auto beside = table_width(all) + gap; // where an untitled last cell begins if it fits its row
   for (const auto& cells : rows_) {
     line([&](std::size_t c) -> const std::string& { return cells[c]; });
-    if (below)
+    if (!below || cells.back().empty())
+      continue;
+    if (beside + display_width(cells.back()) > width_max) {
       out += wrapped(cells.back(), width_max);
+      continue;
+    }
+    out.pop_back(); // the end of the row
+    const auto written = display_width(std::string_view(out).substr(out.rfind('\n') + 1));
+    out += std::string(beside - written, ' ') + cells.back() + "\n";
   }
   return out;
 }

@@ -32,8 +32,8 @@ public:
   explicit table(std::vector<column> columns) : columns_(std::move(columns)) {}
   void row(std::vector<std::string> cells); // missing cells are empty
   std::size_t rows() const noexcept { return rows_.size(); }
-  // Lines without trailing spaces, at most `width_max` wide where the columns allow it: a last column without a title
-  // then stands below its row, and the widest texts lose their middle.
+  // Lines without trailing spaces, at most `width_max` wide where the columns allow it: a cell of an
+  // untitled last column that does not fit its row then stands below it, and the widest texts lose their middle.
   std::string to_string(std::size_t width_max = 80) const;
 
 private:

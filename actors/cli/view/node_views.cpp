@@ -95,7 +95,7 @@ std::string actors_text(const std::vector<actor_info>& actors, std::int64_t now_
            {"UP", align::right},
            {"RESTARTS", align::right},
            {"MAILBOX", align::right},
-           {"ACTIVITY"}});
+           {""}});
   std::set<const actor_info*> drawn; // a circle of parents cannot hang us
   std::function<void(const actor_info&, const std::string&, const std::string&)> draw =
       [&](const actor_info& a, const std::string& own, const std::string& below) {

@@ -308,7 +308,7 @@ BOOST_AUTO_TEST_CASE(the_page_says_what_is_expected_and_how_good_that_was) {
   BOOST_TEST(has(page, "this forecast  0.500       0.900\n"));
   BOOST_TEST(has(page, "  last value   1.250  25%  1.250  25%  naive\n"));
   BOOST_TEST(has(page, "  prophet      0.750  50%  0.750  50%\n"));
-  BOOST_TEST(has(page, "against the best naive voice: in 5m 50% better (EWMA); in 2h no better (EWMA)\n"));
+  BOOST_TEST(has(page, "against the best naive method: in 5m 50% better (EWMA); in 2h no better (EWMA)\n"));
   BOOST_TEST(has(page, "repeats  every 24h, 1h30m\n"));
   BOOST_TEST(has(page, "quiet    14:00 to 16:00 (2h), 20% of the mean load\n"));
   BOOST_TEST(has(page, "burst    12% chance within 5m, 52% EXPECTED within 2h (of more than 150/s)\n"));

@@ -26,10 +26,10 @@ std::uint64_t below(std::mt19937_64& random, std::uint64_t bound) { return rando
 } // namespace
 
 BOOST_FIXTURE_TEST_CASE(a_differential_holds_what_changed_and_restores_to_all_of_it, works_fixture) {
-  const auto db = volume("db", 2 * mebibyte + 1024);
+  const auto db = volume("db", 2 * mebibyte + 4096);
   write(db.uuid, 0, 1);
   write(db.uuid, mebibyte, 2, 70'000);
-  write(db.uuid, 2 * mebibyte, 3, 1024);
+  write(db.uuid, 2 * mebibyte, 3, 4096);
   const auto first_content = model[db.uuid];
   const auto first = take(db.uuid);
   BOOST_REQUIRE(first.has_value());
@@ -189,7 +189,7 @@ BOOST_FIXTURE_TEST_CASE(a_volume_being_restored_or_with_a_failed_flush_is_refuse
 
 BOOST_FIXTURE_TEST_CASE(any_sequence_keeps_every_snapshot_as_its_volume_was, works_fixture) {
   auto random = seeded("any_sequence");
-  const auto db = volume("db", 3 * mebibyte + 512);
+  const auto db = volume("db", 3 * mebibyte + 4096);
   std::map<std::string, content> snapshots;
   int copies = 0;
   const int steps = std::getenv("GNOMON_LONG") ? 5'000 : 250;

@@ -84,9 +84,14 @@ BOOST_AUTO_TEST_CASE(what_was_opened_read_only_is_opened_again_for_writing) {
 }
 
 BOOST_AUTO_TEST_CASE(a_failed_fsync_is_not_undone_by_bringing_in_line) {
-  const auto r = record("db", GiB);
+  auto r = record("db", GiB);
   auto failed = status(r);
   failed.spec.writes_failed = true;
+  BOOST_TEST((next_step(r, failed) == volume_step::record_failure)); // nothing else is done to it before
+  r.failure.emplace();
+  failed.failure_recorded = false; // the volume's core waits for the record
+  BOOST_TEST((next_step(r, failed) == volume_step::record_failure));
+  failed.failure_recorded = true;
   BOOST_TEST((next_step(r, failed) == volume_step::none));
 }
 

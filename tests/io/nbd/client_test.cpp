@@ -7,7 +7,10 @@
 #include <filesystem>
 
 #include <spawn.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
@@ -150,7 +153,7 @@ public:
     argv.push_back(nullptr);
     if (posix_spawnp(&pid_, argv[0], nullptr, nullptr, argv.data(), environ) != 0)
       pid_ = -1;
-    while (pid_ > 0 && !std::filesystem::exists(socket)) {
+    while (pid_ > 0 && !accepts(socket)) { // the file is there before the server listens
       if (waitpid(pid_, nullptr, WNOHANG) == pid_)
         pid_ = -1;
       std::this_thread::sleep_for(std::chrono::milliseconds{5});
@@ -165,6 +168,17 @@ public:
   bool runs() const { return pid_ > 0; }
 
 private:
+  static bool accepts(const std::string& socket) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    BOOST_REQUIRE(socket.size() < sizeof address.sun_path);
+    std::copy(socket.begin(), socket.end(), address.sun_path);
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool connected = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    close(fd);
+    return connected;
+  }
+
   pid_t pid_ = -1;
 };
 

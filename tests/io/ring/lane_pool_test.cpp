@@ -36,9 +36,10 @@ BOOST_AUTO_TEST_CASE(lanes_whose_disks_hang_hold_no_other_lane) {
   }
   const auto healthy = std::make_shared<lane>();
   for (int i = 0; i < 20; ++i) {
-    std::promise<void> ran;
-    BOOST_REQUIRE(pool.submit(healthy, [&] { ran.set_value(); }));
-    ran.get_future().wait();
+    const auto ran = std::make_shared<std::promise<void>>();
+    const auto end = ran->get_future();
+    BOOST_REQUIRE(pool.submit(healthy, [ran] { ran->set_value(); }));
+    end.wait();
   }
   BOOST_TEST(at_once.load() <= static_cast<int>(lanes * lane_pool::lane_threads_max));
   BOOST_TEST(!pool.stop(in(std::chrono::milliseconds{1})));
@@ -60,8 +61,9 @@ BOOST_AUTO_TEST_CASE(jobs_of_a_lane_begin_in_order_and_a_lane_may_go_before_its_
       BOOST_REQUIRE(pool.submit(mine, [&begun, promise] { promise->set_value(begun++); }));
     }
   }
+  // Of the jobs before one, only those that the lane's other threads hold may not have counted themselves yet.
   for (int i = 0; i < 100; ++i)
-    BOOST_TEST(std::abs(order[static_cast<std::size_t>(i)].get() - i) <= static_cast<int>(lane_pool::lane_threads_max));
+    BOOST_TEST(order[static_cast<std::size_t>(i)].get() >= i - static_cast<int>(lane_pool::lane_threads_max - 1));
   BOOST_TEST(pool.stop(in(std::chrono::hours{1})));
 }
 
