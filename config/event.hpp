@@ -48,7 +48,7 @@ struct event_notice {
   event_target target;
   wall_time start;
   microseconds duration{0}; // 0: an instant
-  std::string note;         // for people
+  std::string note;         // shown to operators
   friend bool operator==(const event_notice&, const event_notice&) = default;
 };
 // Lengths, characters, names, ranges. invalid_argument with what is wrong.

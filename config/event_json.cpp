@@ -16,7 +16,7 @@ constexpr json_limits limits{events_body_bytes_max, 8};
 constexpr std::array<std::string_view, 5> keys{"type", "target", "start", "duration", "note"};
 constexpr std::size_t required_keys = 4; // all but the note
 
-// What belongs at a key: words for people, and a spelling that reads well ("" where there is none).
+// What belongs at a key: words for an operator, and a spelling that reads well ("" where there is none).
 class event_reader {
 public:
   event_reader(problem_list& problems, wall_time now) : problems_(problems), now_(now) {}

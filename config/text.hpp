@@ -1,4 +1,4 @@
-// Text for people: quoting what came from outside so that it is safe to print, and finding the word somebody meant.
+// Text for operators: quoting what came from outside so that it is safe to print, and finding the word somebody meant.
 // Pure functions, any thread, never fail.
 #pragma once
 

@@ -30,7 +30,7 @@ constexpr std::array<unit, 6> size_units{{{"B", 1},
 constexpr std::array<unit, 6> duration_units{
     {{"us", 1}, {"ms", 1'000}, {"s", 1'000'000}, {"m", 60'000'000}, {"h", 3'600'000'000}, {"d", 86'400'000'000}}};
 
-// What people write instead of a unit, in lower case; only used to guess what was meant.
+// Common spellings instead of a unit, in lower case; only used to guess what was meant.
 struct alias {
   std::string_view written, meant;
   std::uint64_t times = 1;

@@ -36,7 +36,7 @@ struct client::impl {
                 outcome = fail(errc::unavailable, path + ": the node serves no control actor just now");
               else if (!system.assignable(offered, system.message_types<control_actor>()))
                 outcome = fail(errc::unsupported,
-                               path + ": the node speaks another version of the protocol; use its own gnomon");
+                               path + ": the node has another version of the protocol; use its own gnomon");
               else
                 control = caf::actor_cast<control_actor>(std::move(found));
             },

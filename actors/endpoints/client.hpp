@@ -1,6 +1,6 @@
 // The command line's way to a running node: connects to its control socket and sends the protocol's requests,
 // each with its named timeout. Blocks; for one thread at a time, never inside an actor. Owns an actor system of its
-// own. Errors: unavailable (no node, or it went away), timed_out (outcome unknown), unsupported (the node speaks
+// own. Errors: unavailable (no node, or it went away), timed_out (outcome unknown), unsupported (the node has
 // another version of the protocol), permission_denied (another user's node), and whatever the node answers.
 #pragma once
 

@@ -1,4 +1,4 @@
-// From a subject's history to the forecast that people see: chooses the grid, has the gate learn (or takes the saved
+// From a subject's history to the forecast that operators see: chooses the grid, has the ensemble learn (or takes the saved
 // model), and describes the outcome with windows, bursts and the backtest's scores. Reads and computes for tens of
 // milliseconds: fit threads only.
 #pragma once
@@ -25,7 +25,7 @@ struct forecast_subject {
     std::optional<store::instance_index> instance; // none: all of the volume
   };
   subject_kind kind = subject_kind::volume;
-  std::string name;   // as people know it
+  std::string name;   // as operators know it
   std::string object; // under which the history keeps its models: a uuid, "node", "instance/web-1"
   std::vector<source> sources;
   std::vector<std::chrono::seconds> horizons;

@@ -2,7 +2,7 @@
 // background when `forecast.refit_every` has passed and there was load since the last fit, volumes of critical
 // instances first, idle volumes now and then; at once when a person asks and the last forecast is old. Fits run on
 // the fit threads. What is expected of the volume's load goes to the prediction board after each fit of its requests;
-// the other kinds of load follow by their recent ratio. The actor owns the latest forecasts that people asked for and
+// the other kinds of load follow by their recent ratio. The actor owns the latest forecasts that operators asked for and
 // who waits for one; models are in the history, so a dead forecaster loses nothing.
 #pragma once
 
@@ -26,7 +26,7 @@ inline constexpr std::chrono::seconds refit_every_min{60};    // of a young volu
 inline constexpr std::chrono::minutes forecast_kept_for{10};  // since somebody asked for one
 inline constexpr int idle_refit_factor = 12;                  // times refit_every, between fits of an idle volume
 inline constexpr std::size_t forecasts_kept_max = 64;         // per forecaster: subjects and quantities
-inline constexpr std::size_t forecast_waiting_max = 256;      // people who wait, per forecaster
+inline constexpr std::size_t forecast_waiting_max = 256;      // waiting requests per forecaster
 
 struct forecaster_state {
   explicit forecaster_state(forecaster_actor::pointer self) : self(self) {}
@@ -52,7 +52,7 @@ struct forecaster_state {
     std::optional<forecasting::load_outlook> outlook; // of a volume's requests, with the other kinds by ratio
     std::vector<caf::response_promise> waiting;
     bool outlook_wanted() const { return subject.kind == subject_kind::volume && load == load_kind::requests; }
-    bool urgent = false; // submitted for people
+    bool urgent = false; // a client waits for it
     bool again = false;  // a second attempt, with the events that were told during the first
   };
   forecaster_actor::pointer self;

@@ -162,7 +162,7 @@ using registry_actor = supervised_actor::extend<
     // Removes a deleted volume and its data for good, now.
     caf::replies_to<atom::purge, volume_ref>::with<volume_summary>,
     caf::replies_to<atom::rename, volume_ref, volume_name>::with<volume_summary>,
-    // What people and clients are told about it. invalid_argument: longer than NBD carries.
+    // The description that operators and clients see. invalid_argument: longer than NBD carries.
     caf::replies_to<atom::describe, volume_ref, std::string>::with<volume_summary>,
     // Read-only: writes that come from now on fail with EPERM, connections stay. Writable again: likewise, unless it
     // was served read-only from the start; then it is opened again and its connections end.

@@ -66,7 +66,7 @@ background_pool::background_pool(options wanted) : queued_max_(wanted.queued_max
   const unsigned count = std::clamp(wanted.threads, 1u, threads_max);
   for (unsigned i = 0; i < count; ++i)
     threads_.emplace_back([this] { run(serves::fits); });
-  threads_.emplace_back([this] { run(serves::people); });
+  threads_.emplace_back([this] { run(serves::clients); });
 }
 
 result<void> background_pool::submit(job wanted) {
@@ -86,7 +86,7 @@ result<void> background_pool::submit(job wanted) {
     wanted.level = at.first;
     waiting_.emplace(at, std::move(wanted));
   }
-  wake_.notify_all(); // the one that is woken might be the one that serves only people
+  wake_.notify_all(); // the one that is woken might be the one that serves only waiting clients
   return {};
 }
 
@@ -136,7 +136,7 @@ std::map<background_pool::place, background_pool::job>::iterator background_pool
   look_again = boot_time::max();
   for (auto next = waiting_.begin(); next != waiting_.end(); ++next) {
     const bool person = next->first.first == urgency::person_waits;
-    if (person != (whom == serves::people))
+    if (person != (whom == serves::clients))
       return waiting_.end();
     if (!person) {
       const auto free = allowance_.free_at(now);
@@ -153,7 +153,7 @@ std::map<background_pool::place, background_pool::job>::iterator background_pool
 
 void background_pool::run(serves whom) {
   pthread_setname_np(pthread_self(), "gnomon-fit");
-  if (whom == serves::people)
+  if (whom == serves::clients)
     sink_to(people_nice);
   else
     be_idle();

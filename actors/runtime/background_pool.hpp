@@ -1,6 +1,6 @@
 // The threads on which everything runs that takes long and nobody's I/O waits for: fits, reads of the history, what a
 // person asks of them. Fits run at idle priority and within a budget of CPU, most urgent first, oldest first within
-// an urgency. One more thread, at a low priority, serves people and nothing else, so that nobody waits behind a long
+// an urgency. One more thread, at a low priority, serves requests that a client waits for and nothing else, so that nobody waits behind a long
 // or hung fit, or for ever on a busy machine.
 //
 // Any thread may call every member. A job runs on a fit thread and ends by an anon_send to a weak handle: it must not
@@ -48,7 +48,7 @@ public:
   static constexpr unsigned threads_max = 16;
   static constexpr double cpu_budget_min = 0.001;
   struct options {
-    unsigned threads = 1;     // 1 .. threads_max, and one for people
+    unsigned threads = 1;     // 1 .. threads_max, and one for waiting clients
     double cpu_budget = 0.25; // of one core, all threads together; at least cpu_budget_min
     std::size_t queued_max = 16'384;
   };
@@ -84,7 +84,7 @@ public:
   void stop();
 
 private:
-  enum class serves { fits, people };
+  enum class serves { fits, clients };
   using place = std::pair<urgency, std::uint64_t>; // lowest first
   struct running_job {
     std::string name;

@@ -1,4 +1,4 @@
-// How one kind of setting is written in JSON: decoded, encoded, described for people ("expected ...") and for editors
+// How one kind of setting is written in JSON: decoded, encoded, described for operators ("expected ...") and for editors
 // (JSON Schema). Values and pure functions; only config/settings/table.cpp makes them. Never reports where: the walk
 // over the document knows the pointer.
 //

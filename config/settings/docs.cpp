@@ -1,4 +1,4 @@
-// The two documents made from the table: the commented reference for people and the JSON Schema for editors.
+// The two documents made from the table: the commented reference for operators and the JSON Schema for editors.
 #include <fmt/format.h>
 
 #include "config/settings/table.hpp"

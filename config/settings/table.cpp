@@ -258,7 +258,7 @@ void add_volume_rows(std::vector<setting_row>& rows) {
                        {.required = true, .change = live, .example = "db"}, "Its name and NBD export name."));
   rows.push_back(value("/volumes/*/description", text_codec{description_length_max}, AT(volumes[i].description),
                        {.change = live, .absent = "none", .example = "orders database"},
-                       "A line for people, shown to NBD clients."));
+                       "A line for operators, shown to NBD clients."));
   rows.push_back(value("/volumes/*/size", size_codec{kib(4), byte_count{volume_bytes_max}, block_bytes},
                        AT(volumes[i].size),
                        {.unless = "path", .change = live, .absent = "the size of what path names", .example = "8GiB"},

@@ -36,7 +36,7 @@ struct setting_row {
   std::string_view unless{}; // required unless this sibling is there
   bool required = false;
   setting_change change = setting_change::restart;
-  std::string expected;                     // for people; of one element for value_list
+  std::string expected;                     // for operators; of one element for value_list
   std::string default_words;                // what absence means, "none" if nothing
   json default_value;                       // null if absence is not the same as some value
   json example;                             // consistent with the other rows' examples; null for objects

@@ -1,5 +1,5 @@
-// The rolling backtest behind the gate: where its origins lie, how a horizon's methods are weighed, what the errors
-// say about the future. Internal to the gate. Pure functions on values: any thread, no clock, no I/O.
+// The rolling backtest behind the ensemble: where its origins lie, how a horizon's methods are weighed, what the errors
+// say about the future. Internal to the ensemble. Pure functions on values: any thread, no clock, no I/O.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@ inline constexpr arma::uword backtest_origins_min = 6; // fewer say nothing
 arma::uvec backtest_origins(arma::uword past_slots, double step_seconds, const ensemble_options& options);
 
 // Weighs the methods for one number of slots ahead. said: per method a matrix (at least slots_ahead) x origins;
-// observed: length T, NaN where missing. Muted methods get weight 0, naive ones still bound the served error.
+// observed: length T, NaN where missing. Excluded methods get weight 0, naive ones still bound the served error.
 horizon_choice choose(arma::uword slots_ahead, const std::vector<arma::mat>& said, const arma::uvec& origins,
                       const arma::vec& observed, const std::array<bool, method_count>& excluded,
                       const ensemble_options& options);

@@ -1,11 +1,11 @@
-// The gate: hears all methods about one volume, measures each by a rolling backtest on the volume's own past, and
+// The ensemble: combines all methods for one volume, measures each by a rolling backtest on the volume's own past, and
 // serves a blend of them that is never worse than the best naive method there. Everything it knew when it chose is
-// part of the model it returns, for people to see.
+// part of the model it returns, for operators to see.
 // Pure functions on values: any thread, no clock, no I/O, no hidden state.
 //
 // How: from up to 96 origins in the last two days each method forecasts what followed; nothing after an origin is
 // looked at for its forecasts. Per horizon the methods are weighted by (mean absolute error)^-weight_power, and what
-// is served is their weighted median; one that is better than that by far speaks alone. Where that median was worse than the best naive method on those origins, it is
+// is served is their weighted median; one that is better than that by far is served alone. Where that median was worse than the best naive method on those origins, it is
 // mixed with that method, by the smallest share that makes it no worse. Choosing one method per volume by its recent
 // error is what one would try first, and does worse on real volumes than the plain median.
 #pragma once
@@ -30,14 +30,14 @@ struct ensemble_options {
   double backtest_seconds = 2 * day; // the newest part of the past in which the backtest's origins lie
   arma::uword backtest_origins_max = 96;
   double weight_power = 0.5; // 0: plain median; large: the best method alone
-  // A method whose error is below this share of the blend's speaks alone: 0 .. 1; 0: none ever does.
+  // A method whose error is below this share of the blend's is served alone: 0 .. 1; 0: none ever does.
   double lone_method_below = 0.8;
   std::vector<double> quantiles = {0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95}; // levels in (0, 1), ascending
   method_options methods;
   std::vector<event> events; // past and planned ones that concern the series
 };
 
-// What the gate measured and decided for one number of slots ahead. Other horizons use the nearest of these.
+// What the ensemble measured and decided for one number of slots ahead. Other horizons use the nearest of these.
 struct horizon_choice {
   arma::uword slots_ahead = 1;
   arma::uword origins = 0;                  // that the scores rest on; 0: too little past to tell

@@ -1,5 +1,5 @@
 // The methods: the simple and the learned ways to forecast one volume's load, each a pure function of its past, all on
-// log1p scale. Which of them is heard, and how loudly, is the gate's business (gate.hpp).
+// log1p scale. The ensemble weighs them (ensemble.hpp).
 // Pure functions on values: any thread, no clock, no I/O, no hidden state.
 #pragma once
 
@@ -35,7 +35,7 @@ inline constexpr std::array<method, 4> naive_methods = {method::last_value, meth
 std::string_view to_string(method v) noexcept; // "last value", "EWMA", ...
 bool is_naive(method v) noexcept;
 
-// What a method speaks about. Borrowed: must outlive the call.
+// The input of a method. Borrowed: must outlive the call.
 struct method_input {
   const arma::vec& log_value; // finite, length T
   double start_seconds = 0;   // of the first slot, since 1970-01-01 UTC

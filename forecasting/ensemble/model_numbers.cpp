@@ -1,4 +1,4 @@
-// The persisted form of a forecast_model (see gate.hpp): written and read in one order, here and nowhere else.
+// The persisted form of a forecast_model (see ensemble.hpp): written and read in one order, here and nowhere else.
 #include <cmath>
 
 #include "forecasting/ensemble/ensemble.hpp"

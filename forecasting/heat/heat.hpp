@@ -1,5 +1,5 @@
 // The heat map: how warm each chunk of a volume is, and whether it warms or cools; and the chart of chunks over
-// time that people look at. No clock, no I/O. A value: one thread at a time.
+// time as operators read it. No clock, no I/O. A value: one thread at a time.
 //
 // Heat is the access rate with exponential decay, kept for several half-lives at once, so that "now", "today" and
 // "usually" can be compared: a chunk that is much warmer now than usually is rising.
@@ -25,7 +25,7 @@ inline constexpr double count_max = 1e15;                // of requests or bytes
 inline constexpr std::size_t heat_chunks_max = 1u << 20; // of one map; the coldest are dropped beyond
 
 enum class heat_class {
-  cold,     // no heat to speak of
+  cold,     // hardly any heat
   rare,     // below the volume's usual chunk
   frequent, // among the chunks that together carry most of the volume's requests
   rising,   // warmer over the last half hour than over the day, by far

@@ -1,4 +1,4 @@
-// Windows of predicted quiet and stretches of predicted high demand, of a volume or (sum_of_loads in gate.hpp) of a
+// Windows of predicted quiet and stretches of predicted high demand, of a volume or (sum_of_loads in ensemble.hpp) of a
 // node. Pure functions on values: any thread, no clock, no I/O.
 #pragma once
 

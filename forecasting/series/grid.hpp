@@ -1,4 +1,4 @@
-// Evenly spaced series: what every method, the gate, the detector and the windows work on, and how to get there from
+// Evenly spaced series: what every method, the ensemble, the detector and the windows work on, and how to get there from
 // observations at any times. Pure functions on values: any thread, no clock, no I/O, no hidden state.
 #pragma once
 

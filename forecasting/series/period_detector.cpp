@@ -14,7 +14,7 @@ namespace {
 using arma::uword;
 using arma::vec;
 
-// What people and schedulers repeat themselves by.
+// Common periods of human and scheduled load.
 constexpr double calendar_hours[] = {0.25, 0.5, 1, 2, 3, 4, 6, 8, 12, 24, 168};
 constexpr uword candidates_max = 24;
 

@@ -31,8 +31,8 @@ struct period_options {
   double p_value_max = 0.2;
   double strength_min = 0.05;
   unsigned periods_max = 3;
-  // Machines work for people: with two days of history a day is assumed when its autocorrelation is above this,
-  // significant or not (the methods then have a season, and the gate weighs what it is worth). 1: never.
+  // Most load follows human hours: with two days of history a day is assumed when its autocorrelation is above this,
+  // significant or not (the methods then have a season, and the ensemble weighs what it is worth). 1: never.
   double assume_day_above = 0.1;
 };
 

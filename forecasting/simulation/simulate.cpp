@@ -232,10 +232,10 @@ void simulation::state::make_forecast(const volume_state& v, lane& l) const {
   const grid past = past_of(v, l);
   if (past.size() < options.past_slots_min)
     return;
-  ensemble_options gate;
-  gate.horizon_slots = 1;
-  gate.events = v.events;
-  if (auto learned = learn_forecast(past, gate))
+  ensemble_options ensemble;
+  ensemble.horizon_slots = 1;
+  ensemble.events = v.events;
+  if (auto learned = learn_forecast(past, ensemble))
     l.forecast = std::move(*learned);
   l.next_forecast = l.slot_end + options.forecast_every_seconds;
 }

@@ -2,7 +2,7 @@
 // runs, and scores what was predicted against what came. The clock is the requests' own time; nothing here waits,
 // reads a file or knows a real clock. A value: one thread at a time.
 //
-// For each horizon H the load is cut into slots of length H. When a slot closes, the gate learns from the past and
+// For each horizon H the load is cut into slots of length H. When a slot closes, the ensemble learns from the past and
 // forecasts the next slot, and the hot set names its chunks; when that one closes, both are scored. So every
 // prediction is made from what was known before, and every score is out of sample.
 #pragma once

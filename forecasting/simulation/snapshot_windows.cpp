@@ -56,9 +56,9 @@ std::optional<grid> expected(const grid& load, uword from, uword slots) {
   past.start_seconds = load.start_seconds;
   past.step_seconds = load.step_seconds;
   past.value = load.value.head(from);
-  ensemble_options gate;
-  gate.horizon_slots = slots;
-  const auto model = learn_forecast(past, gate);
+  ensemble_options ensemble;
+  ensemble.horizon_slots = slots;
+  const auto model = learn_forecast(past, ensemble);
   if (!model || model->observed_slots == 0 || !(model->scale > 0))
     return std::nullopt;
   return plan_load(*model);

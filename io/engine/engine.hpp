@@ -71,7 +71,7 @@ struct engine_options {
   nbd_settings nbd;                 // limits; listen is ignored, see listen()
   std::function<void(alert)> on_alert;
   // Makes a failed sync of a volume durable. Called once per failure from any thread, must return at once; `done` is
-  // to be called exactly once, also after stop(). Clients hear of the failure when it was. None: nothing is recorded.
+  // to be called exactly once, also after stop(). Clients get the failure after that. None: nothing is recorded.
   std::function<void(volume_uuid, int os_errno, done_callback done)> record_failure;
 };
 

@@ -84,7 +84,7 @@ void node_engine::close_volume(volume_uuid volume, done_callback done) {
       registry_.remove(volume);
       if (cluster_)
         cluster_->volumes_changed();
-      core.reset(); // the files are closed before `done` hears of it
+      core.reset(); // the files are closed before `done` is called
     }
     done(std::move(closed));
   });
@@ -127,7 +127,7 @@ void node_engine::set_read_only(volume_uuid volume, bool read_only, done_callbac
     core.change_spec([&](volume_spec& s) { s.read_only = read_only; });
     if (!read_only)
       return {};
-    // Writes that found it writable end before anybody hears that it is not.
+    // Writes that found it writable end before the change is answered.
     return plane_.generations.wait_until_over(core.shared_from_this(), generation_scheduler::classes::changes,
                                               boot_clock::now() + drain_patience);
   });

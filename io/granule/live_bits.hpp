@@ -23,7 +23,7 @@
 
 namespace gnomon::io {
 
-// The file that the bits speak of.
+// The file that the bits describe.
 struct file_identity {
   std::uint64_t device = 0, inode = 0, size_bytes = 0;
   std::int64_t mtime_ns = 0;

@@ -86,10 +86,10 @@ client_handshake::outcome client_handshake::greet(std::vector<std::byte>& output
   if (nbd::load<std::uint64_t>(bytes) != nbd::magic_init)
     return fail_with(errc::corrupt, "the other side is not an NBD server");
   if (nbd::load<std::uint64_t>(bytes + 8) != nbd::magic_option)
-    return fail_with(errc::unsupported, "the server speaks an NBD handshake that is too old");
+    return fail_with(errc::unsupported, "the server offers an NBD handshake that is too old");
   const auto flags = nbd::load<std::uint16_t>(bytes + 16);
   if (!(flags & nbd::handshake_fixed_newstyle))
-    return fail_with(errc::unsupported, "the server speaks an NBD handshake that is too old");
+    return fail_with(errc::unsupported, "the server offers an NBD handshake that is too old");
   append(output, std::uint32_t{static_cast<std::uint32_t>(flags & (nbd::handshake_fixed_newstyle | nbd::handshake_no_zeroes))});
   return ask_next(output);
 }

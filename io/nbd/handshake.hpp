@@ -47,7 +47,7 @@ public:
 struct handshake_limits {
   // A client that sends more is told so and dropped. One that has asked for the list may then ask about each export.
   std::uint32_t options_max = 64;
-  bool extended_headers = false;  // whether the transmission phase can speak them
+  bool extended_headers = false;  // whether the transmission phase can use them
 };
 
 // What was agreed on when the transmission phase begins.

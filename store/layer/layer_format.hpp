@@ -54,7 +54,7 @@ struct layer_header {
   snapshot_uuid snapshot;              // the point in time
   std::optional<snapshot_uuid> parent; // the point whose content lies below; none: a baseline
   volume_uuid volume;
-  volume_name name; // of the volume at the cut, for people
+  volume_name name; // of the volume at the cut, for operators
   byte_count size;  // of the volume at the cut
   wall_time cut;
   std::uint64_t hash_seed = 0; // of the raw contents' hashes; one per volume

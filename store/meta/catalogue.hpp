@@ -51,7 +51,7 @@ inline constexpr std::uint64_t meta_free_bytes_low = 16ull << 20; // less free s
 // The environment the catalogue lives in: options for `directory` (data_directory::meta_path()).
 environment_options meta_environment_options(std::string directory);
 
-// What to do when volumes/ has volumes and LMDB has never heard of any: its files were lost or replaced.
+// What to do when volumes/ has volumes and LMDB has no record of any: its files were lost or replaced.
 enum class lost_catalogue { refuse, rebuild };
 
 struct catalogue_options {

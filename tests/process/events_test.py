@@ -33,7 +33,7 @@ def raw(served, request, limit=120):
         try:
             link.sendall(request)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # it has heard enough
+            pass  # the endpoint has read enough
         said = b""
         try:
             while True:

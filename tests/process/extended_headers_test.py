@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Extended headers: 64-bit lengths, replies that name their request's offset, filters of block status. By hand, since
-the libnbd of Debian 12 does not speak them."""
+the libnbd of Debian 12 does not support them."""
 import errno
 import os
 import shutil

@@ -99,13 +99,13 @@ class life(unittest.TestCase):
 
     def test_sigterm_ends_idle_and_half_spoken_connections_in_order(self):
         served = node.Node({"db": SIZE}).start()
-        idle, speaking = served.connect("tcp"), served.connect("tcp")
+        idle, writing = served.connect("tcp"), served.connect("tcp")
         raw.go(idle, "db")
-        raw.go(speaking, "db")
-        speaking.sendall(raw.request(raw.WRITE, 0, MiB) + b"half")
+        raw.go(writing, "db")
+        writing.sendall(raw.request(raw.WRITE, 0, MiB) + b"half")
         silent = served.connect("tcp")
         self.assertEqual(served.stop(), 0)
-        for plain in (idle, speaking, silent):
+        for plain in (idle, writing, silent):
             plain.settimeout(10)
             rest = plain.recv(65536) if plain is not silent else b""
             self.assertEqual(rest, b"", "bytes after the end")
@@ -264,7 +264,7 @@ class life(unittest.TestCase):
             with self.subTest(cache=cache):
                 served = node.Node({"db": SIZE}, cache=cache, transports=())
                 command = [node.GNOMOND, "--config", served.config_path, "--nbd-stdio", "db"]
-                # connect_command speaks over standard input and output; nbdcopy's [ COMMAND ] would pass LISTEN_FDS.
+                # connect_command works over standard input and output; nbdcopy's [ COMMAND ] would pass LISTEN_FDS.
                 source = os.urandom(SIZE)
                 writer = nbd.NBD()
                 writer.connect_command(command)

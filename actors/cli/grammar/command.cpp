@@ -437,7 +437,7 @@ private:
   bool wrap_ = false, scale_ = false;
 };
 
-// CLI11 says no more than that a command is missing; people mistype, so name the nearest one.
+// CLI11 says no more than that a command is missing; the nearest one is named for a mistyped word.
 std::optional<std::string> unknown_verb(std::span<const std::string> words) {
   std::span<const std::string_view> known = verbs;
   for (std::size_t i = 0; i < words.size(); ++i) {

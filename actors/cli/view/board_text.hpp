@@ -1,4 +1,4 @@
-// `gnomon board` for people: all volumes in one table, or one volume with its hot sets, users and warmest chunks. Pure
+// `gnomon board` for operators: all volumes in one table, or one volume with its hot sets, users and warmest chunks. Pure
 // functions of what the node answered; any thread. Nothing from outside is printed unescaped.
 #pragma once
 

@@ -1,4 +1,4 @@
-// `gnomon forecast` as a page for people: what is expected, the chart, how good the forecast has been beside the
+// `gnomon forecast` as a page for operators: what is expected, the chart, how good the forecast has been beside the
 // simple alternatives, and what it means: repeating periods, quiet windows, bursts, events. Pure functions of what
 // the node answered; any thread. Nothing from outside is printed unescaped.
 #pragma once

@@ -1,4 +1,4 @@
-// The texts of `status`, `actors` and `top` for people. Pure functions; any thread.
+// The texts of `status`, `actors` and `top` for operators. Pure functions; any thread.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// How a simulation of placements or of snapshot times reads: for people and as JSON. Pure; any thread.
+// How a simulation of placements or of snapshot times reads: for operators and as JSON. Pure; any thread.
 #pragma once
 
 #include "actors/cli/import/placement_model.hpp"

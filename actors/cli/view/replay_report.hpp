@@ -1,4 +1,4 @@
-// How the outcome of a replay reads: for people and as JSON. Pure; any thread.
+// How the outcome of a replay reads: for operators and as JSON. Pure; any thread.
 #pragma once
 
 #include <string>

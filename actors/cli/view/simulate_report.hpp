@@ -1,4 +1,4 @@
-// How the scores of a simulation read: for people and as JSON. Pure; any thread.
+// How the scores of a simulation read: for operators and as JSON. Pure; any thread.
 #pragma once
 
 #include "actors/cli/import/simulate_model.hpp"

@@ -1,4 +1,4 @@
-// The heat map as people and programs read it: what is drawn where, what fits, what is said when there is nothing.
+// The heat map as operators and programs read it: what is drawn where, what fits, what is said when there is nothing.
 #include "actors/cli/view/heat_view.hpp"
 
 #include <boost/test/unit_test.hpp>

@@ -1,4 +1,4 @@
-// What people and programs read: quantities, tables, the supervision tree, reports, the order of recorded requests.
+// What operators and programs read: quantities, tables, the supervision tree, reports, the order of recorded requests.
 #include <boost/test/unit_test.hpp>
 
 #include "actors/cli/replay/trace_order.hpp"

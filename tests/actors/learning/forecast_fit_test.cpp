@@ -1,4 +1,4 @@
-// From the rows of a history to the forecast that people see: scale, honesty about too little past, saved models,
+// From the rows of a history to the forecast that operators see: scale, honesty about too little past, saved models,
 // events, instances.
 #include "actors/learning/forecast_fit.hpp"
 

@@ -54,11 +54,11 @@ constexpr double no_budget_worth_naming = 1e9;
 
 BOOST_AUTO_TEST_CASE(the_most_urgent_goes_first_and_the_oldest_within_an_urgency) {
   background_pool pool({.threads = 1, .cpu_budget = no_budget_worth_naming});
-  gate background, people;
+  gate background, clients;
   BOOST_REQUIRE(pool.submit({"hold", urgency::critical, background.job()}).has_value());
   BOOST_REQUIRE(eventually([&] { return background.entered.load(); }));
-  BOOST_REQUIRE(pool.submit({"hold people", urgency::person_waits, people.job()}).has_value());
-  BOOST_REQUIRE(eventually([&] { return people.entered.load(); }));
+  BOOST_REQUIRE(pool.submit({"hold clients", urgency::person_waits, clients.job()}).has_value());
+  BOOST_REQUIRE(eventually([&] { return clients.entered.load(); }));
   ordered_names order;
   for (const auto& [name, level] : std::vector<std::pair<std::string, urgency>>{{"low", urgency::low},
                                                                                 {"normal 1", urgency::normal},
@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(the_most_urgent_goes_first_and_the_oldest_within_an_urgency
   background.open.set_value();
   BOOST_REQUIRE(eventually([&] { return order.seen().size() == 4; }));
   BOOST_TEST((order.seen() == std::vector<std::string>{"critical", "normal 1", "normal 2", "low"}));
-  people.open.set_value();
+  clients.open.set_value();
   BOOST_TEST(eventually([&] { return pool.now().done == 6; }));
 }
 
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(the_allowance_runs_off_at_the_budget) {
   BOOST_TEST((allowance.free_at(start + 100s) == start + 101s));
 }
 
-BOOST_AUTO_TEST_CASE(beyond_the_budget_fits_wait_and_people_do_not) {
+BOOST_AUTO_TEST_CASE(beyond_the_budget_fits_wait_and_clients_do_not) {
   background_pool pool({.threads = 1, .cpu_budget = background_pool::cpu_budget_min});
   const auto burn = [] {
     const auto cpu = [] {

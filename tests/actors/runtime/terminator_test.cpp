@@ -46,7 +46,7 @@ struct fixture {
       return noting(spawn_function(s, [](caf::event_based_actor*) -> caf::behavior { return {[](int) {}}; }), name);
     });
   }
-  // An actor's note of its own end may come a moment after its supervisor has heard of it.
+  // An actor's note of its own end may come a moment after its supervisor has noted it.
   void wait_for_notes(std::size_t count) {
     BOOST_REQUIRE(eventually([&] {
       std::lock_guard lock(mutex);

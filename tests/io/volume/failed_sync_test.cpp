@@ -1,4 +1,4 @@
-// A failed sync is never forgotten: whoever made it, the failure is recorded before a client hears of it, no later sync
+// A failed sync is never forgotten: whoever made it, the failure is recorded before a client gets the error, no later sync
 // undoes it, and a failure that cannot be recorded refuses everything.
 #include <atomic>
 #include <condition_variable>
