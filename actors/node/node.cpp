@@ -349,7 +349,7 @@ result<void> node::start_actors() {
   add(liveness_name, root_name,
       [context](caf::actor_system& s) { return spawn_liveness(s, &context->tree, context->clock); });
   add(registry_name, root_name, [context](caf::actor_system& s) { return spawn_registry(s, context); });
-  add(events_name, root_name, [context](caf::actor_system& s) { return spawn_alerts(s, context); });
+  add(alerts_name, root_name, [context](caf::actor_system& s) { return spawn_alerts(s, context); });
   add(telemetry_name, root_name, [context](caf::actor_system& s) { return spawn_telemetry(s, context); });
   add(recorder_name, root_name, [context](caf::actor_system& s) { return spawn_recorder(s, context); });
   add(calendar_name, root_name, [context](caf::actor_system& s) { return spawn_calendar(s, context); });
@@ -366,9 +366,9 @@ result<void> node::start_actors() {
   add(importer_name, root_name, [context](caf::actor_system& s) { return spawn_importer(s, context); });
   add(cluster_name, root_name, [context](caf::actor_system& s) { return spawn_cluster(s, context); });
   add(control_name, root_name, [context](caf::actor_system& s) { return spawn_control(s, context); });
-  context->inbox.on_event([tree] {
-    if (const auto events = tree->find_as<alert_actor>(events_name))
-      caf::anon_send(events, atom::drain_v);
+  context->inbox.on_alert([tree] {
+    if (const auto alerts = tree->find_as<alert_actor>(alerts_name))
+      caf::anon_send(alerts, atom::drain_v);
   });
   p.guard = std::make_unique<root_guard>(*p.system, *tree, p.options.needs_attention);
   attend();
@@ -469,7 +469,7 @@ void node::stop_actors(watchdog& dog) {
   dog.stage("actors");
   const auto left = terminate_actors(*p.system, p.context.tree).left;
   // The inbox must not reach for an actor any more; the engine has been joined before.
-  p.context.inbox.on_event({});
+  p.context.inbox.on_alert({});
   p.context.recordings.stop_all();
   p.guard.reset();
   p.context.tree.release();

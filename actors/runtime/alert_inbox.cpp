@@ -5,7 +5,7 @@
 
 namespace gnomon::actors {
 
-void alert_inbox::on_event(std::function<void()> wake) {
+void alert_inbox::on_alert(std::function<void()> wake) {
   std::lock_guard lock(mutex_);
   wake_ = std::move(wake);
 }

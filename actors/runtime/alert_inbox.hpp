@@ -18,7 +18,7 @@ inline constexpr std::size_t inbox_events_max = 4096;
 class alert_inbox {
 public:
   // `wake` is called after every push, outside the lock; it must not block.
-  void on_event(std::function<void()> wake);
+  void on_alert(std::function<void()> wake);
   // A full inbox drops the event and counts it, except failed syncs: those replace the oldest event of another kind,
   // because they must survive a restart. (There are at most as many failed volumes as volumes.)
   void push(io::alert event);

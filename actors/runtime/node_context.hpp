@@ -44,7 +44,7 @@ class snapshot_works;
 inline constexpr const char* registry_name = "registry";
 inline constexpr const char* liveness_name = "liveness";
 inline constexpr const char* telemetry_name = "telemetry";
-inline constexpr const char* events_name = "events";
+inline constexpr const char* alerts_name = "alerts";
 inline constexpr const char* recorder_name = "recorder";
 inline constexpr const char* control_name = "control";
 inline constexpr const char* calendar_name = "calendar";

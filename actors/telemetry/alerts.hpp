@@ -14,7 +14,7 @@ struct alerts_state {
 
   alert_actor::pointer self;
   node_context* node = nullptr;
-  const char* name = "events";
+  const char* name = "alerts";
 };
 
 // How an event reads in the log.

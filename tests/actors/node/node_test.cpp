@@ -196,7 +196,7 @@ BOOST_FIXTURE_TEST_CASE(the_live_tree_lists_every_actor_and_all_answer, fixture)
     BOOST_TEST(actor.answered, actor.name);
     BOOST_TEST(actor.id != 0u);
   }
-  for (const char* name : {"node", "volumes", "registry", "events", "telemetry", "recorder", "control", "volume/db"})
+  for (const char* name : {"node", "volumes", "registry", "alerts", "telemetry", "recorder", "control", "volume/db"})
     BOOST_TEST(names.contains(name), name);
 }
 

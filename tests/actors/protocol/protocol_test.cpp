@@ -508,7 +508,7 @@ BOOST_FIXTURE_TEST_CASE(every_interface_is_made_of_registered_types, fixture) {
   check_interface<supervisor_actor>(*this, "supervisor");
   check_interface<volume_actor>(*this, "volume");
   check_interface<registry_actor>(*this, "registry");
-  check_interface<alert_actor>(*this, "events");
+  check_interface<alert_actor>(*this, "alerts");
   check_interface<telemetry_actor>(*this, "telemetry");
   check_interface<recorder_actor>(*this, "recorder");
   check_interface<observer_actor>(*this, "observer");

@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(a_message_in_words_is_split_at_spaces_outside_quotations) {
 BOOST_AUTO_TEST_CASE(a_full_inbox_drops_and_counts_but_never_a_failed_fsync) {
   alert_inbox inbox;
   int woken = 0;
-  inbox.on_event([&] { ++woken; });
+  inbox.on_alert([&] { ++woken; });
   for (std::size_t i = 0; i < inbox_events_max + 10; ++i)
     inbox.push(event_of(io::alert::kind::detached, static_cast<int>(i)));
   BOOST_TEST(inbox.size() == inbox_events_max);
