@@ -53,7 +53,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0)
     return 0;
   bytes file(size - 1);
-  std::memcpy(file.data(), data + 1, size - 1);
+  if (size > 1)
+    std::memcpy(file.data(), data + 1, size - 1);
   if (data[0] % 2 == 1)
     repair(file);
   const auto report = verify_layer(layer_in_memory(file, "fuzzed"));
