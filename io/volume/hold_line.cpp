@@ -60,10 +60,10 @@ void hold_line::turn() {
   if (nearest != boot_time::max())
     arm(nearest);
   for (auto& l : free_to_go) {
-    volume_core& core = *l.core; // a resumed request counts itself, so the core stays until unpark
+    const auto core = l.core->shared_from_this(); // the last request to leave may be what held it
     for (parked* node : l.waiting)
       node->resume(*node);
-    core.generations().unpark(here);
+    core->generations().unpark(here);
   }
 }
 

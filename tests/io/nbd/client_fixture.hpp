@@ -4,6 +4,7 @@
 #include <array>
 #include <condition_variable>
 #include <functional>
+#include <cstdlib>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -56,12 +57,11 @@ public:
   // On the ring's thread, and waited for.
   template <class Task>
   void run(Task task) {
-    std::promise<void> done;
-    BOOST_REQUIRE(ring_->post([&](ring& r) {
-      task(r);
-      done.set_value();
-    }));
-    done.get_future().wait();
+    std::packaged_task<void(ring&)> work(std::move(task));
+    const auto done = work.get_future();
+    if (!ring_->post([work = std::make_shared<decltype(work)>(std::move(work))](ring& r) { (*work)(r); }))
+      std::abort(); // not an assertion of the test library's: any thread may run
+    done.wait();
   }
   nbd_client& operator*() { return *client_; }
 
@@ -86,13 +86,16 @@ public:
   // Submits without waiting; `r` lives until the future is ready.
   std::future<answer> begin(pending& r) {
     r.finish = [](nbd_client_request& self, ring&) {
-      static_cast<pending&>(self).promise.set_value({nbd_client::admission::accepted, self.error, self.lost, self.extents});
+      auto promise = std::move(static_cast<pending&>(self).promise); // `self` may be gone when it is set
+      promise.set_value({nbd_client::admission::accepted, self.error, self.lost, self.extents});
     };
     auto future = r.promise.get_future();
     run([&](ring&) {
       const auto admitted = client_->submit(r);
-      if (admitted != nbd_client::admission::accepted)
-        r.promise.set_value({admitted, r.error, r.lost, {}});
+      if (admitted == nbd_client::admission::accepted)
+        return;
+      auto promise = std::move(r.promise);
+      promise.set_value({admitted, r.error, r.lost, {}});
     });
     return future;
   }

@@ -228,7 +228,7 @@ bool prefixes_hold(std::uint64_t seed, int captures) {
   struct entry {
     std::uint32_t writer, number;
   };
-  bool good = true;
+  std::atomic<bool> good{true};
   std::uint32_t base[2] = {0, 0};
   for (int c = 0; c < captures && good; ++c) {
     std::atomic<bool> stop{false};

@@ -29,6 +29,10 @@ struct scheduled_core {
     BOOST_REQUIRE_MESSAGE(opened, why(opened));
     core = *opened;
   }
+  ~scheduled_core() { // an answered flush still counts itself out on its ring
+    (void)running.plane.generations.wait_for(
+        core, [](volume_core& c) { return c.awaiting_sync() == 0; }, boot_time::max());
+  }
   // Counts a request on ring 0 until the test lets it leave.
   generation_gate::entry enter(request_class what) {
     std::promise<generation_gate::entry> entered;
@@ -86,19 +90,21 @@ BOOST_AUTO_TEST_CASE(a_deadline_ends_the_wait_and_a_stop_ends_all_of_them) {
 BOOST_AUTO_TEST_CASE(many_waits_during_traffic_on_all_rings_each_end) {
   scheduled_core f;
   std::atomic<bool> stop{false};
+  std::atomic<int> failed{0};
   std::thread traffic([&] {
     std::vector<std::byte> data(4096, std::byte{1});
     for (std::uint32_t i = 0; !stop; ++i) {
       core_request a(*f.core, operation::write, 0, 4096, data), b(*f.core, operation::read, 4096, 4096);
       core_request c(*f.core, operation::flush, 0, 0), d(*f.core, operation::write, 8192, 4096, data, true);
       a.start_on(i % 2), b.start_on(1 - i % 2), c.start_on(i % 2), d.start_on(1 - i % 2);
-      BOOST_TEST(a.wait() + b.wait() + c.wait() + d.wait() == 0);
+      failed += a.wait() != 0, failed += b.wait() != 0, failed += c.wait() != 0, failed += d.wait() != 0;
     }
   });
   for (int i = 0; i < 500; ++i)
     BOOST_CHECK(f.when_over(i % 2 == 0 ? classes::changes : classes::changes_and_looks).get());
   stop = true;
   traffic.join();
+  BOOST_TEST(failed.load() == 0);
   BOOST_TEST(f.core->generations().in_flight() == 0u);
 }
 
