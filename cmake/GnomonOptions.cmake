@@ -95,7 +95,7 @@ function(gnomon_test_suite folder)
     endif()
     add_test(NAME ${name} COMMAND ${folder}_tests --run_test=${suite} --report_level=short --color_output=no)
     set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT 600
-      ENVIRONMENT "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp")
+      ENVIRONMENT "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp;UBSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/ubsan.supp")
   endforeach()
   list(REMOVE_DUPLICATES rooms)
   foreach(room IN LISTS rooms)
