@@ -330,6 +330,15 @@ BOOST_FIXTURE_TEST_CASE(a_failed_fsync_is_remembered_until_it_is_cleared, fixtur
   BOOST_TEST(!engine->status(made->uuid)->spec.writes_failed);
 }
 
+BOOST_FIXTURE_TEST_CASE(deleted_volumes_whose_time_is_over_are_purged_without_a_command, fixture) {
+  BOOST_REQUIRE(create("db").has_value());
+  BOOST_REQUIRE(change(atom::erase_v, volume_ref{"db"}, deletion::if_unused).has_value());
+  BOOST_REQUIRE_EQUAL(catalogue->list_deleted().size(), 1u);
+  catalogue->set_undelete_for(std::chrono::seconds{0});
+  caf::anon_send_exit(node.tree.find(registry_name), caf::exit_reason::kill); // the first tick of another one purges
+  BOOST_TEST(eventually([&] { return catalogue->list_deleted().empty(); }));
+}
+
 BOOST_FIXTURE_TEST_CASE(one_change_per_volume_at_a_time, fixture) {
   BOOST_REQUIRE(create("db").has_value());
   engine->hold();
