@@ -1,6 +1,7 @@
 #include "config/event.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <vector>
 
 #include <fmt/format.h>
@@ -105,6 +106,42 @@ std::string suggest_event_target(std::string_view text) {
   return right(as_volume) ? as_volume : std::string();
 }
 
+result<std::optional<event_order>> order_of(const event_notice& notice) {
+  constexpr std::string_view to_word = "to=", instances_word = "instances=";
+  const bool scales = notice.type == scale_out_event;
+  std::string_view note = notice.note;
+  if ((!scales && notice.type != move_event) || !note.starts_with(to_word))
+    return std::optional<event_order>{};
+  const auto next_word = [&note] {
+    const auto word = note.substr(0, note.find(' '));
+    note.remove_prefix(std::min(word.size() + 1, note.size()));
+    return word;
+  };
+  event_order order;
+  order.is_move = !scales;
+  const auto to = parse_node_name(next_word().substr(to_word.size()));
+  if (!to)
+    return tl::unexpected(to.error());
+  order.to = *to;
+  if (scales && note.starts_with(instances_word)) {
+    const auto word = next_word().substr(instances_word.size());
+    const auto [end, failed] = std::from_chars(word.data(), word.data() + word.size(), order.instances);
+    if (failed != std::errc{} || end != word.data() + word.size() || order.instances == 0 ||
+        order.instances > scale_out_instances_max)
+      return fail(errc::invalid_argument,
+                  fmt::format("instances={}: a number from 1 to {} is expected", word, scale_out_instances_max));
+  }
+  const auto wanted = scales ? event_scope::application : event_scope::instance;
+  if (notice.target.scope != wanted)
+    return fail(errc::invalid_argument, fmt::format("an event {} is of one {}", notice.type, to_string(wanted)));
+  return std::optional(order);
+}
+
+std::string note_of_order(const event_order& order, std::string_view note) {
+  return fmt::format("to={}{}{}{}", order.to.value, order.is_move ? "" : fmt::format(" instances={}", order.instances),
+                     note.empty() ? "" : " ", note);
+}
+
 bool is_event_text(std::string_view text, std::size_t length_max) {
   if (text.size() > length_max)
     return false;
@@ -134,6 +171,8 @@ result<void> check_event(const event_notice& notice) {
     return fail(errc::invalid_argument,
                 fmt::format("an event lasts from 0s to {}, not {}", format_duration(event_duration_max),
                             format_duration(notice.duration)));
+  if (const auto order = order_of(notice); !order)
+    return tl::unexpected(order.error());
   return check_target(notice.target);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -55,6 +56,20 @@ struct event_notice {
 result<void> check_event(const event_notice& notice);
 // Valid UTF-8 without control characters, at most `length_max` bytes.
 bool is_event_text(std::string_view text, std::size_t length_max);
+
+// What an event of these types asks of the planner, where its note begins with these words. Without them it is an event
+// as any other, of which the load is learned.
+inline constexpr std::string_view scale_out_event = "scale_out"; // of an application: "to=NODE instances=N"
+inline constexpr std::string_view move_event = "move";           // of an instance: "to=NODE"
+inline constexpr std::uint32_t scale_out_instances_max = 10'000;
+struct event_order {
+  bool is_move = false;   // else scale_out
+  node_name to;
+  std::uint32_t instances = 1;
+};
+// Nothing: of another type. invalid_argument: the target or the note is not as the type demands.
+result<std::optional<event_order>> order_of(const event_notice& notice);
+std::string note_of_order(const event_order& order, std::string_view note);
 
 // An event as it is kept.
 struct calendar_event {

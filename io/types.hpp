@@ -13,6 +13,7 @@
 #include "config/clock.hpp"
 #include "config/error.hpp"
 #include "config/settings/settings.hpp"
+#include "config/tagged_uuid.hpp"
 #include "config/types.hpp"
 
 namespace gnomon::io {
@@ -50,8 +51,11 @@ struct volume_spec {
   bool writes_failed = false;       // an fsync failed earlier and no operator has cleared it: writes get EIO
   bool exclusive_block_device = true;
   std::shared_ptr<granule_source> source; // of the granules that `path` does not hold; null: it holds them all
+  // Makes `source` when the volume is opened; may block. Where it fails, the volume is not opened.
+  std::function<result<std::shared_ptr<granule_source>>()> open_source;
   fence_set fences;                 // in force since the file was opened, or since set_fences() was answered
   std::string presence_path;        // with a source: which granules `path` holds; made when it does not exist
+  bool presence_expected = false;   // with a source: corrupt where there is no file at `presence_path`
 };
 
 enum class operation : std::uint8_t { read, write, flush, trim, zero, cache, block_status };
@@ -92,11 +96,22 @@ struct volume_status {
 
 enum class capture_kind : std::uint8_t { everything, changed };
 
+// `changed` is counted from one certain layer: the data plane keeps its snapshot with the changed bits, and captures
+// everything where `below` is another one (the catalogue may be an older state put back).
+struct capture_order {
+  capture_kind kind = capture_kind::everything;
+  snapshot_uuid snapshot;           // what it becomes when it is sealed
+  snapshot_uuid below;              // changed: since this one
+
+  capture_order(capture_kind what, snapshot_uuid becomes = {}, snapshot_uuid since = {}) // NOLINT: a kind is an order
+      : kind(what), snapshot(becomes), below(since) {}
+};
+
 struct capture_begun {
   std::uint64_t id = 0;             // names the capture until end_capture(); never given twice by one process
   byte_count size;                  // of the volume at the cut; content beyond it is not captured
   generation_number cut;            // the first generation that the capture does not contain
-  bool changed_known = false;       // false: what changed since the layer below is unknown, every granule is captured
+  bool changed_known = false;       // false: what changed since the order's `below` is unknown, all is captured
 };
 
 // A run of granules as of the cut. Granules that the capture does not contain are skipped: `first` may lie behind the
@@ -118,6 +133,21 @@ struct presence_report {
   std::uint64_t granules = 0, present = 0;
 };
 
+// Granules one after the other, and several such runs in the order in which they are wanted.
+struct granule_run {
+  granule_index first;
+  std::uint64_t granules = 0;
+  friend bool operator==(const granule_run&, const granule_run&) = default;
+};
+using granule_plan = std::vector<granule_run>;
+
+// What an archiving has given back.
+struct punch_report {
+  std::uint64_t cleared = 0;        // granules that the volume's own file does not hold any more
+  std::uint64_t kept = 0;           // written meanwhile: they stay
+  std::uint64_t freed_bytes = 0;    // of the disk
+};
+
 // Which instance may open which volume. No entries at all: every client of a listener is one anonymous instance.
 struct access_policy {
   struct grant {
@@ -129,6 +159,27 @@ struct access_policy {
   bool restricted = false;          // true once the config has an `instances` section
   std::vector<grant> grants;
   friend bool operator==(const access_policy&, const access_policy&) = default;
+};
+
+// Adjacent chunks of one volume.
+struct chunk_run {
+  chunk_index first;
+  std::uint64_t count = 1;
+  friend bool operator==(const chunk_run&, const chunk_run&) = default;
+};
+
+// A chunk that a shadow is for: granules copied in since it was added, and those of them that clients have read.
+struct shadowed_chunk {
+  chunk_index chunk;
+  std::uint32_t copied = 0, used = 0;
+};
+
+// What is predicted of a remote volume's reads: a bit per chunk, for each instance and for all of them together.
+struct read_prediction {
+  byte_count chunk_size;
+  using bitmap = std::vector<std::uint64_t>; // chunk n: bit n % 64 of word n / 64
+  std::vector<std::pair<instance_id, bitmap>> instances;
+  bitmap everybody;
 };
 
 // Something the control plane should know, reported from a ring or the maintenance thread.

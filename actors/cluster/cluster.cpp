@@ -19,6 +19,7 @@ namespace {
 
 constexpr ask_verb cluster_verbs[] = {{"nodes [json]", "peers, sessions and gateways"},
                                       {"shadows [json]", "volumes of other nodes served here, and their shadows"},
+                                      {"reads VOLUME [json]", "who answered reads of the volume, by instance and reason"},
                                       {"create VOLUME NODE", "makes a shadow on this node"},
                                       {"drop VOLUME NODE", "drops it"},
                                       {"progress VOLUME", "valid bytes, size, passes, trouble"}};
@@ -54,15 +55,52 @@ std::string nodes_json(const io::cluster_report& r) {
   return out + "]}\n";
 }
 
+std::string state_of(const io::remote_volume_status& v) {
+  return !v.has_shadow ? "none" : fmt::format("{}{}", v.serving ? "serving" : "waiting", v.by_hand ? "" : ", planned");
+}
+
+std::string reads_json(const io::read_report& r) {
+  return fmt::format("\"near\": {}, \"far\": {}, \"far_by_reason\": {{\"not_predicted\": {}, \"no_shadow\": {}, "
+                     "\"not_valid\": {}, \"no_lease\": {}, \"slower\": {}, \"overtaken\": {}, \"device_failed\": {}}}, "
+                     "\"near_us\": {}, \"far_us\": {}",
+                     r.near, r.far, r.not_predicted, r.no_shadow, r.not_valid, r.no_lease, r.slower, r.overtaken,
+                     r.device_failed, r.near_us(), r.far_us());
+}
+
+std::string instances_json(const std::vector<io::read_report>& all) {
+  std::string out = "[";
+  for (const auto& r : all)
+    out += fmt::format("{}{{\"instance\": {}, {}}}", out.back() == '[' ? "" : ", ",
+                       r.instance ? quote(r.instance->value) : "null", reads_json(r));
+  return out + "]";
+}
+
 std::string shadows_text(const io::cluster_report& r) {
-  std::string out = fmt::format("{:<20} {:<12} {:>10} {:<12} {:>7} {:>10} {:>10} {:>9} {:>9}  {}\n", "VOLUME", "HOME",
+  std::string out = fmt::format("{:<20} {:<12} {:>10} {:<16} {:>7} {:>10} {:>10} {:>9} {:>9}  {}\n", "VOLUME", "HOME",
                                 "SIZE", "SHADOW", "VALID", "NEAR", "FAR", "NEAR us", "FAR us", "TROUBLE");
   for (const auto& v : r.volumes)
-    out += fmt::format("{:<20} {:<12} {:>10} {:<12} {:>6.1f}% {:>10} {:>10} {:>9} {:>9}  {}\n", v.volume.value,
-                       v.home.value, format_size(v.size), !v.has_shadow ? "none" : v.serving ? "serving" : "waiting",
+    out += fmt::format("{:<20} {:<12} {:>10} {:<16} {:>6.1f}% {:>10} {:>10} {:>9} {:>9}  {}\n", v.volume.value,
+                       v.home.value, format_size(v.size), state_of(v),
                        100.0 * static_cast<double>(v.valid_bytes.value) /
                            static_cast<double>(std::max<std::uint64_t>(v.size.value, 1)),
-                       v.near, v.far, v.near_us, v.far_us, v.trouble);
+                       v.reads.near, v.reads.far, v.reads.near_us(), v.reads.far_us(), v.trouble);
+  return out;
+}
+
+std::string reads_text(const io::remote_volume_status& v) {
+  std::string out = fmt::format("volume {} of node {}: shadow {}, {} of {} wanted bytes valid; median read {} us near, {} us far\n\n",
+                                v.volume.value, v.home.value, state_of(v), v.valid_bytes.value, v.wanted_bytes.value,
+                                v.near_p50_ns / 1000, v.far_p50_ns / 1000);
+  constexpr std::string_view row = "{:<28} {:>10} {:>10} {:>13} {:>9} {:>11} {:>8} {:>7} {:>9} {:>7}\n";
+  out += fmt::format(fmt::runtime(row), "INSTANCE", "NEAR", "FAR", "NOT PREDICTED", "NO SHADOW", "INVALIDATED",
+                     "NO LEASE", "SLOWER", "OVERTAKEN", "FAILED");
+  const auto add = [&](std::string_view who, const io::read_report& r) {
+    out += fmt::format(fmt::runtime(row), who, r.near, r.far, r.not_predicted, r.no_shadow, r.not_valid, r.no_lease,
+                       r.slower, r.overtaken, r.device_failed);
+  };
+  for (const auto& r : v.instances)
+    add(r.instance ? std::string_view(r.instance->value) : "(others)", r);
+  add("all", v.reads);
   return out;
 }
 
@@ -71,14 +109,13 @@ std::string shadows_json(const io::cluster_report& r) {
   for (const auto& v : r.volumes)
     out += fmt::format(
         "{}{{\"volume\": {}, \"uuid\": {}, \"home\": {}, \"size\": {}, \"shadow\": {}, \"serving\": {}, "
-        "\"valid_bytes\": {}, \"filled_bytes\": {}, \"void_fills\": {}, \"near\": {}, \"far\": {}, "
-        "\"far_by_reason\": {{\"no_shadow\": {}, \"not_valid\": {}, \"no_lease\": {}, \"overtaken\": {}, "
-        "\"device_failed\": {}}}, \"near_us\": {}, \"far_us\": {}, \"changes\": {}, \"lost_changes\": {}, "
-        "\"trouble\": {}}}",
+        "\"planned\": {}, \"wanted_bytes\": {}, \"chunks\": {}, "
+        "\"valid_bytes\": {}, \"filled_bytes\": {}, \"void_fills\": {}, {}, \"changes\": {}, \"lost_changes\": {}, "
+        "\"instances\": {}, \"trouble\": {}}}",
         out.back() == '[' ? "" : ", ", quote(v.volume.value), quote(v.uuid.to_string()), quote(v.home.value),
-        v.size.value, v.has_shadow, v.serving, v.valid_bytes.value, v.filled_bytes.value, v.void_fills, v.near, v.far,
-        v.no_shadow, v.not_valid, v.no_lease, v.overtaken, v.device_failed, v.near_us, v.far_us, v.changes,
-        v.lost_changes, quote(v.trouble));
+        v.size.value, v.has_shadow, v.serving, v.has_shadow && !v.by_hand, v.wanted_bytes.value, v.chunks.size(),
+        v.valid_bytes.value, v.filled_bytes.value, v.void_fills, reads_json(v.reads), v.changes, v.lost_changes,
+        instances_json(v.instances), quote(v.trouble));
   return out + "]\n";
 }
 
@@ -96,6 +133,13 @@ result<std::string> cluster_state::answer(const std::string& message) const {
     return json ? nodes_json(node->engine->nodes()) : nodes_text(node->engine->nodes());
   if (parsed->verb == "shadows")
     return json ? shadows_json(node->engine->nodes()) : shadows_text(node->engine->nodes());
+  if (parsed->verb == "reads" && (words.size() == 1 || (words.size() == 2 && words[1] == "json"))) {
+    auto report = node->engine->nodes();
+    std::erase_if(report.volumes, [&](const auto& v) { return v.volume.value != words[0]; });
+    if (!report.volumes.empty())
+      return words.size() == 2 ? shadows_json(report) : reads_text(report.volumes[0]);
+    return fail(errc::not_found, fmt::format("no volume {} of another node is known here", quote(words[0])));
+  }
   const bool create = parsed->verb == "create", drop = parsed->verb == "drop";
   if ((create || drop) && words.size() == 2) {
     const auto volume = parse_volume_name(words[0]);

@@ -244,6 +244,12 @@ result<snapshot_info> client::remove_snapshot(const snapshot_ref& snapshot) {
 result<snapshot_check> client::verify_snapshot(const snapshot_ref& snapshot) {
   return impl_->request<snapshot_check>(timeout::verify, atom::verify_v, snapshot);
 }
+result<snapshot_info> client::merge_snapshot(const snapshot_ref& snapshot) {
+  return impl_->request<snapshot_info>(timeout::verify, atom::merge_v, snapshot);
+}
+result<snapshot_diff> client::diff_snapshots(const snapshot_diff_request& request) {
+  return impl_->request<snapshot_diff>(timeout::snapshot, atom::diff_v, request);
+}
 result<restore_info> client::restore_snapshot(const restore_request& request) {
   return impl_->request<restore_info>(timeout::snapshot, atom::restore_v, request);
 }
@@ -261,6 +267,12 @@ result<std::vector<group_info>> client::list_groups() {
 }
 result<group_info> client::group_status(const group_ref& group) {
   return impl_->request<group_info>(timeout::query, atom::status_v, group);
+}
+result<group_plan> client::plan_of_group(const group_ref& group) {
+  return impl_->request<group_plan>(timeout::query, atom::plan_v, group);
+}
+result<group_info> client::change_group(const group_change& change) {
+  return impl_->request<group_info>(timeout::catalogue, atom::describe_v, change);
 }
 result<group_info> client::snapshot_group(const group_ref& group) {
   return impl_->request<group_info>(timeout::snapshot, atom::snapshot_v, group);

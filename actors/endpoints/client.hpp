@@ -75,12 +75,16 @@ public:
   result<snapshot_info> show_snapshot(const snapshot_ref& snapshot);
   result<snapshot_info> remove_snapshot(const snapshot_ref& snapshot);
   result<snapshot_check> verify_snapshot(const snapshot_ref& snapshot);
+  result<snapshot_info> merge_snapshot(const snapshot_ref& snapshot);
+  result<snapshot_diff> diff_snapshots(const snapshot_diff_request& request);
   result<restore_info> restore_snapshot(const restore_request& request);
   result<std::vector<restore_info>> list_restores();
   result<rebuild_report> rebuild_snapshots();
   result<group_info> create_group(const group_request& request);
   result<std::vector<group_info>> list_groups();
   result<group_info> group_status(const group_ref& group);
+  result<group_plan> plan_of_group(const group_ref& group);
+  result<group_info> change_group(const group_change& change);
   result<group_info> snapshot_group(const group_ref& group);
   result<group_info> remove_group(const group_ref& group);
 

@@ -34,6 +34,15 @@ caf::result<Reply> control_state::pass_on(const char* to, const Ts&... message) 
   return self->delegate(handle, message...);
 }
 
+template <class Reply, class Atom>
+caf::result<Reply> control_state::pass_on_to_group(const group_name& group, Atom request) {
+  const auto actor = group_actor_name(group);
+  if (!node->tree.contains(actor))
+    return to_caf({errc::not_found,
+                   "there is no snapshot group " + quote(group.value) + "; `group ls` lists them", 0});
+  return pass_on<group_actor, Reply>(actor.c_str(), request);
+}
+
 // Asks every actor at once; who does not answer in time is listed as such.
 caf::result<std::vector<actor_info>> control_state::list_actors() {
   struct listing {
@@ -238,7 +247,7 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
         return state->pass_on<recorder_actor, record_batch>(recorder_name, a, number);
       },
       [state](atom::heat a, const volume_ref& ref, const heat_request& request) -> caf::result<heat_view> {
-        const auto record = resolve(*state->node->catalogue, ref);
+        const auto record = resolve_served(*state->node, ref);
         if (!record)
           return to_caf(record.error());
         return state->pass_on<pattern_actor, heat_view>(pattern_actor_name(record->name).c_str(), a, request);
@@ -255,7 +264,7 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
       [state](atom::forecast a, const forecast_request& request) -> caf::result<forecast_view> {
         if (request.kind != subject_kind::volume)
           return state->pass_on<forecaster_actor, forecast_view>(node_forecaster_name, a, request);
-        const auto record = resolve(*state->node->catalogue, {request.subject});
+        const auto record = resolve_served(*state->node, {request.subject});
         if (!record)
           return to_caf(record.error());
         return state->pass_on<forecaster_actor, forecast_view>(forecaster_actor_name(record->name).c_str(), a,
@@ -264,7 +273,7 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
       [state](atom::board, const board_request& request) -> caf::result<board_view> {
         std::optional<volume_uuid> only;
         if (!request.volume.empty()) {
-          const auto record = resolve(*state->node->catalogue, {request.volume});
+          const auto record = resolve_served(*state->node, {request.volume});
           if (!record)
             return to_caf(record.error());
           only = record->uuid;
@@ -310,6 +319,12 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
       [state](atom::verify a, const snapshot_ref& ref) {
         return state->pass_on<snapshots_actor, snapshot_check>(snapshots_name, a, ref);
       },
+      [state](atom::merge a, const snapshot_ref& ref) {
+        return state->pass_on<snapshots_actor, snapshot_info>(snapshots_name, a, ref);
+      },
+      [state](atom::diff a, const snapshot_diff_request& request) {
+        return state->pass_on<snapshots_actor, snapshot_diff>(snapshots_name, a, request);
+      },
       [state](atom::restore a, const restore_request& request) {
         return state->pass_on<snapshots_actor, restore_info>(snapshots_name, a, request);
       },
@@ -320,25 +335,21 @@ control_actor::behavior_type control(control_actor::stateful_pointer<control_sta
       [state](atom::create a, const group_request& request) {
         return state->pass_on<snapshots_actor, group_info>(snapshots_name, a, request);
       },
+      [state](atom::describe a, const group_change& change) {
+        return state->pass_on<snapshots_actor, group_info>(snapshots_name, a, change);
+      },
       [state](atom::erase a, const group_ref& group) {
         return state->pass_on<snapshots_actor, group_info>(snapshots_name, a, group);
       },
       [state](atom::group a) {
         return state->pass_on<snapshots_actor, std::vector<group_info>>(snapshots_name, a);
       },
-      [state](atom::status a, const group_ref& group) -> caf::result<group_info> {
-        const auto name = group_actor_name(group.name);
-        if (!state->node->tree.contains(name))
-          return to_caf({errc::not_found,
-                         "there is no snapshot group " + quote(group.name.value) + "; `group ls` lists them", 0});
-        return state->pass_on<group_actor, group_info>(name.c_str(), a);
+      [state](atom::status a, const group_ref& group) {
+        return state->pass_on_to_group<group_info>(group.name, a);
       },
-      [state](atom::snapshot a, const group_ref& group) -> caf::result<group_info> {
-        const auto name = group_actor_name(group.name);
-        if (!state->node->tree.contains(name))
-          return to_caf({errc::not_found,
-                         "there is no snapshot group " + quote(group.name.value) + "; `group ls` lists them", 0});
-        return state->pass_on<group_actor, group_info>(name.c_str(), a);
+      [state](atom::plan a, const group_ref& group) { return state->pass_on_to_group<group_plan>(group.name, a); },
+      [state](atom::snapshot a, const group_ref& group) {
+        return state->pass_on_to_group<group_info>(group.name, a);
       },
   };
 }

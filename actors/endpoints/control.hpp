@@ -23,6 +23,8 @@ struct control_state {
   // Hands the request to the named actor, whose reply goes straight to the requester. unavailable.
   template <class Handle, class Reply, class... Ts>
   caf::result<Reply> pass_on(const char* to, const Ts&... message);
+  template <class Reply, class Atom>
+  caf::result<Reply> pass_on_to_group(const group_name& group, Atom request);
 
   control_actor::pointer self;
   node_context* node = nullptr;

@@ -1,5 +1,6 @@
 #include "actors/instances/instance.hpp"
 
+#include "actors/runtime/served_volumes.hpp"
 #include "actors/runtime/instance_summary.hpp"
 #include <algorithm>
 #include <utility>
@@ -54,7 +55,7 @@ bool instance_state::read() {
   reading = std::make_shared<job>();
   ++number;
   auto work = [box = reading, history = node->history, id = id, now = node->clock->wall_now(), number = number,
-               volumes = watched_volumes(node->catalogue->list(), *node->current_settings()), to = self->address()] {
+               volumes = watched_volumes(served_volumes(*node), *node->current_settings()), to = self->address()] {
     const auto loads = recent_load(*history, volumes, now);
     for (const auto& [index, load] : loads)
       if (history->name_of(index) == id) {

@@ -13,6 +13,7 @@
 
 #include "actors/instances/instance.hpp"
 #include "actors/protocol/error_message.hpp"
+#include "actors/runtime/served_volumes.hpp"
 #include "actors/runtime/ask.hpp"
 #include "actors/runtime/instance_summary.hpp"
 #include "actors/runtime/supervisor.hpp"
@@ -131,7 +132,7 @@ caf::result<std::vector<instance_summary>> instance_registry_state::list() {
   const auto box = std::make_shared<job>();
   const auto number = next_job++;
   auto work = [box, summaries = std::move(summaries), history = node->history,
-               volumes = watched_volumes(node->catalogue->list(), *node->current_settings()),
+               volumes = watched_volumes(served_volumes(*node), *node->current_settings()),
                now = node->clock->wall_now(), tell = teller(self), number]() mutable {
     std::unordered_map<instance_id, instance_summary> loads;
     for (auto& [index, load] : recent_load(*history, volumes, now))

@@ -140,6 +140,9 @@ void describe_load(const forecast_model& model, forecast_view& view) {
       to.push_back({us_of(w.start_seconds), us_of(w.end_seconds), w.expected_load, w.fraction_of_mean});
   };
   const auto plan = forecasting::plan_load(model);
+  for (const double slot : plan.value)
+    view.planned.emplace_back(slot * per_second);
+  view.mean = model.mean_load * per_second;
   auto quiet = forecasting::quiet_windows(plan, model.mean_load);
   // Where the load never falls that low there is still a quietest time.
   if (quiet.empty())

@@ -12,6 +12,7 @@
 #include "actors/protocol/error_message.hpp"
 #include "actors/runtime/ask.hpp"
 #include "actors/runtime/instance_summary.hpp"
+#include "actors/runtime/served_volumes.hpp"
 #include "config/log.hpp"
 #include "store/history/history.hpp"
 #include "store/meta/catalogue.hpp"
@@ -94,7 +95,7 @@ result<forecast_subject> forecaster_state::subject_of(const forecast_request& re
   subject.kind = request.kind;
   subject.horizons = volume_settings{}.forecast_horizons;
   if (request.kind == subject_kind::volume) {
-    const auto record = node->catalogue->find(uuid);
+    const auto record = served_volume(*node, uuid);
     if (!record)
       return fail(errc::not_found, "there is no volume " + uuid.to_string());
     subject.name = record->name.value;
@@ -126,7 +127,7 @@ result<forecast_subject> forecaster_state::subject_of(const forecast_request& re
     subject.name = wanted->node.value;
     subject.object = "node";
   }
-  for (const auto& record : node->catalogue->list())
+  for (const auto& record : served_volumes(*node))
     subject.sources.push_back({record.uuid, instance});
   return subject;
 }
@@ -249,7 +250,7 @@ void forecaster_state::fitted(const fit_completion& done) {
       second->waiting = std::move(job->waiting);
       return;
     }
-  if (const auto record = node->catalogue->find(uuid); job->outlook && record)
+  if (const auto record = served_volume(*node, uuid); job->outlook && record)
     if (const auto put = node->predictions.put({uuid, record->name, record->size}, std::move(*job->outlook)); !put)
       log::debug("forecast {}: {}", job->key, put.error().to_string());
   if (job->view) {

@@ -41,7 +41,7 @@ importer_state::~importer_state() {
 result<import_terms> importer_state::terms_of(const volume_ref& ref) const {
   if (node->history == nullptr || node->fits == nullptr)
     return fail(errc::unavailable, "the history could not be opened: nothing is learned until the next start");
-  const auto record = resolve(*node->catalogue, ref);
+  const auto record = resolve_served(*node, ref);
   if (!record)
     return tl::unexpected(record.error());
   import_terms out;

@@ -60,6 +60,13 @@ forecasting::load_outlook outlook_of(const forecast_view& view, const load_ratio
   out.enough_past = view.enough_past;
   out.quiet = windows_of(view.quiet);
   out.busy = windows_of(view.busy);
+  out.ahead.start_seconds = board_seconds(view.start_us);
+  out.ahead.step_seconds = board_seconds(view.step_us);
+  out.ahead.mean_per_second = static_cast<double>(view.mean);
+  const auto slots_kept = std::min(view.planned.size(), forecasting::board_slots_max);
+  out.ahead.per_second.reserve(slots_kept);
+  for (std::size_t slot = 0; slot < slots_kept; ++slot)
+    out.ahead.per_second.push_back(static_cast<float>(static_cast<double>(view.planned[slot])));
   for (const auto& score : view.horizons) {
     forecasting::load_horizon h;
     h.ahead_seconds = board_seconds(score.ahead_us);

@@ -9,6 +9,7 @@
 
 #include "actors/protocol/error_message.hpp"
 #include "actors/runtime/ask.hpp"
+#include "actors/runtime/served_volumes.hpp"
 #include "config/log.hpp"
 #include "store/history/history.hpp"
 #include "store/meta/catalogue.hpp"
@@ -44,7 +45,7 @@ void observer_state::tick() {
 }
 
 void observer_state::hand_out(volume_uuid volume, observed second) {
-  const auto record = node->catalogue->find(volume);
+  const auto record = served_volume(*node, volume);
   const auto pattern = record ? node->tree.find_as<pattern_actor>(pattern_actor_name(record->name)) : pattern_actor{};
   if (!pattern) {
     rows_homeless += second.rows.size();
@@ -83,6 +84,7 @@ void observer_state::drain() {
   const auto now = node->clock->boot_now();
   const auto time_us = to_microseconds(node->clock->wall_now());
   const double now_seconds = std::chrono::duration<double>(now.time_since_epoch()).count();
+  const double wall_seconds = static_cast<double>(time_us) * 1e-6;
   std::unordered_map<volume_uuid, observed> by_volume;
   for (auto& one : seen) {
     auto& second = by_volume[one.volume];
@@ -92,6 +94,8 @@ void observer_state::drain() {
       ++node->observed.lost;
       continue;
     }
+    if (!one.whole_volume && one.reads + one.writes > 0)
+      node->demand.add(one.volume, one.chunk, one.instance, one.reads, one.writes, wall_seconds);
     second.rows.push_back({one.chunk, one.whole_volume, std::move(one.instance), one.reads, one.writes,
                            one.sequential, one.read_bytes, one.write_bytes, one.read_latency, one.write_latency});
   }
@@ -114,10 +118,11 @@ void observer_state::drain() {
     next_forecast_check = now + forecast_check_every;
   if (slots || forecasts)
     for (auto at = touched.begin(); at != touched.end();) {
-      if (const auto record = node->catalogue->find(at->first))
+      if (const auto record = served_volume(*node, at->first))
         (void)tell(record->name, slots, forecasts);
       at = now - at->second > touched_for ? touched.erase(at) : std::next(at);
     }
+  follow_remotes();
   go_round(now);
   bound_memory(now);
   node->predictions.publish(seconds_of(node->clock->wall_now()), node->current_settings()->node.value);
@@ -144,12 +149,22 @@ bool observer_state::tell(const volume_name& volume, bool pattern_too, bool fore
   return told;
 }
 
+// Volumes of other nodes come and go: the registry gives them their actors.
+void observer_state::follow_remotes() const {
+  auto now = node->engine->remote_volumes();
+  if (now == *node->remote_volumes())
+    return;
+  node->set_remote_volumes(std::move(now));
+  if (const auto registry = node->tree.find_as<registry_actor>(registry_name))
+    caf::anon_send(registry, atom::ask_v, std::string("reconcile"));
+}
+
 // Some of the volumes each second, so that thousands of idle ones do not all begin at once.
 void observer_state::go_round(boot_time now) {
   if (now >= next_round) {
     next_round = now + round_every;
     std::vector<prediction_publisher::volume> all;
-    for (const auto& record : node->catalogue->list())
+    for (const auto& record : served_volumes(*node))
       all.push_back({record.uuid, record.name, record.size});
     node->predictions.set_volumes(all);
     if (round.empty()) {
@@ -169,7 +184,7 @@ void observer_state::go_round(boot_time now) {
 
 void observer_state::bound_memory(boot_time now) const {
   for (const auto& [volume, most] : node->learned.over(node->current_settings()->forecast.memory_max.value, now))
-    if (const auto record = node->catalogue->find(volume))
+    if (const auto record = served_volume(*node, volume))
       if (const auto pattern = node->tree.find_as<pattern_actor>(pattern_actor_name(record->name)))
         caf::anon_send(pattern, atom::unload_v, most);
 }

@@ -56,6 +56,7 @@ private:
   void publish_latencies(double now_seconds);
   bool tell(const volume_name& volume, bool pattern_too, bool forecaster_too) const; // false: it has no actors yet
   void go_round(boot_time now);
+  void follow_remotes() const;
   void bound_memory(boot_time now) const;
 };
 

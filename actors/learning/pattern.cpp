@@ -11,6 +11,7 @@
 #include "actors/protocol/error_message.hpp"
 #include "actors/runtime/ask.hpp"
 #include "actors/runtime/instance_summary.hpp"
+#include "actors/runtime/served_volumes.hpp"
 #include "config/log.hpp"
 #include "store/history/history.hpp"
 #include "store/meta/catalogue.hpp"
@@ -74,7 +75,7 @@ void pattern_state::start(node_context* n, volume_uuid of) {
 }
 
 std::optional<volume_pattern::shape> pattern_state::shape() const {
-  const auto record = node->catalogue->find(uuid);
+  const auto record = served_volume(*node, uuid);
   if (!record)
     return std::nullopt;
   return shape_of(*record, *node->current_settings());
@@ -151,7 +152,7 @@ void pattern_state::came_back(pattern_job& job) {
 }
 
 void pattern_state::publish(pattern_outlook outlook) {
-  const auto record = node->catalogue->find(uuid);
+  const auto record = served_volume(*node, uuid);
   if (!record)
     return; // it is being deleted
   std::vector<forecasting::board_builder::user> users;
@@ -337,7 +338,7 @@ caf::result<heat_view> pattern_state::heat(const heat_request& request) {
     return to_caf({errc::busy, fmt::format("{} heat maps are being drawn already", heat_requests_max), 0});
   if (node->history == nullptr)
     return to_caf({errc::unavailable, "the history could not be opened: nothing is learned until the next start", 0});
-  if (!node->catalogue->find(uuid))
+  if (!served_volume(*node, uuid))
     return to_caf({errc::not_found, "there is no volume " + uuid.to_string(), 0});
   auto promise = self->make_response_promise<caf::response_promise>();
   used_at = node->clock->boot_now();
@@ -351,7 +352,7 @@ caf::result<heat_view> pattern_state::heat(const heat_request& request) {
 }
 
 void pattern_state::draw(const heat_request& request, caf::response_promise promise) {
-  const auto record = node->catalogue->find(uuid);
+  const auto record = served_volume(*node, uuid);
   const auto wanted = shape();
   if (!record || !wanted)
     return promise.deliver(to_caf({errc::not_found, "there is no volume " + uuid.to_string(), 0}));

@@ -18,6 +18,7 @@
 #include "actors/node/node_parts.hpp"
 #include "actors/learning/import_journal.hpp"
 #include "actors/node/service_manager.hpp"
+#include "actors/planning/planner.hpp"
 #include "actors/protocol/error_message.hpp"
 #include "actors/runtime/liveness.hpp"
 #include "actors/runtime/terminator.hpp"
@@ -282,6 +283,20 @@ result<void> node::start_engine() {
   return {};
 }
 
+// What a restore brings in first. Only where the hot sets of the volume came true lately: else the order of the layer.
+static std::vector<io::granule_run> hot_runs(const forecasting::prediction_board& board, volume_uuid volume) {
+  constexpr double ahead_seconds = 1800, recall_min = 0.5;
+  std::vector<io::granule_run> out;
+  const auto* outlook = board.find(volume);
+  const auto* hot = outlook != nullptr ? outlook->heat->at(ahead_seconds) : nullptr;
+  if (hot == nullptr || hot->recall < recall_min)
+    return out;
+  const auto granules = outlook->chunk_size.value / granule_bytes;
+  for (const auto& chunk : hot->chunks)
+    out.push_back({granule_index{chunk.chunk.value * granules}, granules});
+  return out;
+}
+
 // A catalogue of snapshots that cannot be read keeps no volume from being served.
 result<void> node::start_snapshots() {
   auto& p = *parts_;
@@ -305,6 +320,7 @@ result<void> node::start_snapshots() {
     if (const auto registry = tree->find_as<registry_actor>(registry_name))
       caf::anon_send(registry, atom::ask_v, std::string("reconcile"));
   };
+  options.hot_first = [context = &p.context](volume_uuid volume) { return hot_runs(*context->predictions.board(), volume); };
   p.snapshots = std::make_unique<snapshot_works>(std::move(options));
   const auto recovered = p.snapshots->recover();
   auto problems = std::move(opening.problems);
@@ -321,6 +337,9 @@ result<void> node::start_snapshots() {
   if (recovered && recovered->added > 0)
     log::info("{} sealed layers taken in that the catalogue did not name", recovered->added);
   p.context.snapshots = p.snapshots.get();
+  p.context.open_source = [works = p.snapshots.get()](const store::volume_record& record) {
+    return works->open_source(record);
+  };
   p.context.set_facts(std::move(facts));
   return {};
 }
@@ -342,8 +361,8 @@ result<void> node::start_actors() {
       log::error("{}", added.error().to_string());
   };
   context->volume_children = volume_child_table{{volume_kind, volumes_name, spawn_volume},
-                                                {pattern_kind, patterns_name, spawn_pattern},
-                                                {forecaster_kind, forecasters_name, spawn_forecaster}};
+                                                {pattern_kind, patterns_name, spawn_pattern, volume_child::whose::all},
+                                                {forecaster_kind, forecasters_name, spawn_forecaster, volume_child::whose::all}};
   add(root_name, "", [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, root_name); });
   add(volumes_name, root_name, [tree](caf::actor_system& s) { return spawn_supervisor(s, tree, volumes_name); });
   add(liveness_name, root_name,
@@ -365,6 +384,7 @@ result<void> node::start_actors() {
   add(snapshots_name, root_name, [context](caf::actor_system& s) { return spawn_snapshots(s, context); });
   add(importer_name, root_name, [context](caf::actor_system& s) { return spawn_importer(s, context); });
   add(cluster_name, root_name, [context](caf::actor_system& s) { return spawn_cluster(s, context); });
+  add(planner_name, root_name, [context](caf::actor_system& s) { return spawn_planner(s, context); });
   add(control_name, root_name, [context](caf::actor_system& s) { return spawn_control(s, context); });
   context->inbox.on_alert([tree] {
     if (const auto alerts = tree->find_as<alert_actor>(alerts_name))
@@ -503,7 +523,9 @@ result<void> node::stop() {
       if (volume.synced)
         synced.push_back(volume.spec.uuid);
   }
-  if (p.snapshots)
+  // Threads of the snapshots may wait for the disk that hangs: the volumes that are clean must be recorded before that.
+  const bool hangs = !drained && drained.error().code == errc::timed_out;
+  if (p.snapshots && !hangs)
     p.snapshots->stop();
   stop_actors(dog);
   dog.stage("admin endpoint");
@@ -536,12 +558,15 @@ result<void> node::stop() {
     p.history->stop();
   dog.stage("actor system");
   p.context.snapshots = nullptr;
-  p.snapshots.reset();
+  if (hangs)
+    (void)p.snapshots.release();
+  else
+    p.snapshots.reset();
   p.control.reset();
   p.context.control = nullptr;
   p.system.reset();
   // I/O that a disk never answered still uses the engine's memory: the process has to end without freeing it.
-  if (!drained && drained.error().code == errc::timed_out)
+  if (hangs)
     (void)p.engine.release();
   else
     p.engine.reset();

@@ -257,6 +257,8 @@ struct forecast_view {
   std::int64_t start_us = 0, step_us = 0; // the first slot ahead; the length of all slots
   std::vector<finite> past;               // newest last, ends at start_us; per second; -1: not observed
   std::vector<finite> ahead, low, high;   // per second; the interval's bounds
+  std::vector<finite> planned;            // per second, as snapshots are planned by it
+  finite mean;                            // per second, of the past
   finite interval;                        // share of the future that the bounds should hold, 0..1
   std::vector<horizon_score> horizons;
   std::vector<std::int64_t> periods_us;
@@ -272,7 +274,7 @@ struct forecast_view {
 template <class Inspector>
 auto inspect(Inspector& f, forecast_view& x) {
   return f(caf::meta::type_name("forecast_view"), x.subject, x.kind, x.load, x.start_us, x.step_us, x.past, x.ahead,
-           x.low, x.high, x.interval, x.horizons, x.periods_us, x.quiet, x.busy, x.bursts, x.events, x.past_slots,
+           x.low, x.high, x.planned, x.mean, x.interval, x.horizons, x.periods_us, x.quiet, x.busy, x.bursts, x.events, x.past_slots,
            x.observed_slots, x.fitted_us, x.fit_seconds, x.enough_past);
 }
 

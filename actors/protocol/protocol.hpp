@@ -77,6 +77,9 @@ GNOMON_ATOM(verify)
 GNOMON_ATOM(restore)
 GNOMON_ATOM(rebuild)
 GNOMON_ATOM(group)
+GNOMON_ATOM(plan)
+GNOMON_ATOM(merge)
+GNOMON_ATOM(diff)
 #undef GNOMON_ATOM
 
 namespace gnomon::actors {
@@ -258,6 +261,16 @@ using importer_actor = supervised_actor::extend<
     // A job on other threads is done.
     caf::reacts_to<atom::fitted, fit_completion>>;
 
+// --- planning
+// -----------------------------------------------------------------------------------------------------------
+
+// Plans what should be where; asked in words (`plan`, `why`, `dump`).
+using planner_actor = supervised_actor::extend<
+    // Look whether it is time for the next plan.
+    caf::reacts_to<atom::tick>,
+    // A job on other threads is done.
+    caf::reacts_to<atom::fitted, fit_completion>>;
+
 // --- events
 // --------------------------------------------------------------------------------------------------------
 
@@ -299,6 +312,8 @@ using instance_actor = supervised_actor::extend<
 // One group of volumes that are snapshotted together.
 using group_actor = supervised_actor::extend<
     caf::replies_to<atom::status>::with<group_info>,
+    // The snapshots of the next 24 hours, and why they are taken then.
+    caf::replies_to<atom::plan>::with<group_plan>,
     // Answered once the point in time exists and every capture has begun. timed_out: not every member held in time;
     // io_failed, busy: a member cannot be captured. Nothing has changed then.
     caf::replies_to<atom::snapshot>::with<group_info>,
@@ -321,6 +336,10 @@ using snapshots_actor = supervised_actor::extend<
     caf::replies_to<atom::erase, snapshot_ref>::with<snapshot_info>,
     // Reads every byte of every layer that the snapshot needs.
     caf::replies_to<atom::verify, snapshot_ref>::with<snapshot_check>,
+    // Puts its layers together in one, from the layer files only; the snapshot is the same, and needs no other any more.
+    caf::replies_to<atom::merge, snapshot_ref>::with<snapshot_info>,
+    // invalid_argument: snapshots of two volumes, or the older one is not below the newer.
+    caf::replies_to<atom::diff, snapshot_diff_request>::with<snapshot_diff>,
     // Makes a volume of it. already_exists: the name is taken; corrupt: a layer is damaged or missing.
     caf::replies_to<atom::restore, restore_request>::with<restore_info>,
     // Restores under way, and those that ended since the node started.
@@ -329,6 +348,8 @@ using snapshots_actor = supervised_actor::extend<
     caf::replies_to<atom::rebuild>::with<rebuild_report>,
     // already_exists: the name, or a volume that is in another group.
     caf::replies_to<atom::create, group_request>::with<group_info>,
+    // invalid_argument: a rule that contradicts itself.
+    caf::replies_to<atom::describe, group_change>::with<group_info>,
     // Its snapshots stay, as those of their volumes.
     caf::replies_to<atom::erase, group_ref>::with<group_info>, caf::replies_to<atom::group>::with<std::vector<group_info>>,
     // Work on another thread is done.
@@ -400,13 +421,17 @@ using control_actor = supervised_actor::extend<
     caf::replies_to<atom::show, snapshot_ref>::with<snapshot_info>,
     caf::replies_to<atom::erase, snapshot_ref>::with<snapshot_info>,
     caf::replies_to<atom::verify, snapshot_ref>::with<snapshot_check>,
+    caf::replies_to<atom::merge, snapshot_ref>::with<snapshot_info>,
+    caf::replies_to<atom::diff, snapshot_diff_request>::with<snapshot_diff>,
     caf::replies_to<atom::restore, restore_request>::with<restore_info>,
     caf::replies_to<atom::restore>::with<std::vector<restore_info>>,
     caf::replies_to<atom::rebuild>::with<rebuild_report>,
     caf::replies_to<atom::create, group_request>::with<group_info>,
+    caf::replies_to<atom::describe, group_change>::with<group_info>,
     caf::replies_to<atom::erase, group_ref>::with<group_info>, caf::replies_to<atom::group>::with<std::vector<group_info>>,
     // As at the group's actor.
     caf::replies_to<atom::status, group_ref>::with<group_info>,
+    caf::replies_to<atom::plan, group_ref>::with<group_plan>,
     caf::replies_to<atom::snapshot, group_ref>::with<group_info>>;
 
 } // namespace gnomon::actors
@@ -481,6 +506,13 @@ CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_check))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::restore_request))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::restore_info))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::rebuild_report))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::group_rule))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::group_change))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::planned_layer))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::group_plan))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_diff_request))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::diff_extent))
+CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::snapshot_diff))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::group_ref))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::group_request))
 CAF_ADD_TYPE_ID(gnomon, (gnomon::actors::group_info))

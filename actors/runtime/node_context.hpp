@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,6 +15,8 @@
 #include "actors/protocol/volume_messages.hpp"
 #include "actors/runtime/alert_inbox.hpp"
 #include "actors/runtime/configuration.hpp"
+#include "actors/runtime/demand_table.hpp"
+#include "actors/runtime/group_ages.hpp"
 #include "actors/runtime/learned_memory.hpp"
 #include "actors/runtime/prediction_publisher.hpp"
 #include "actors/runtime/recordings.hpp"
@@ -25,8 +28,10 @@
 
 namespace gnomon::io {
 class engine;
+class granule_source;
 }
 namespace gnomon::store {
+struct volume_record;
 class access_book;
 class catalogue;
 class event_book;
@@ -134,6 +139,8 @@ public:
   store::instance_book* instances = nullptr; // none: it could not be opened
   background_pool* fits = nullptr;
   snapshot_works* snapshots = nullptr; // none: its catalogue could not be opened
+  // Where the content comes from that a restored volume's file does not hold yet; may block. None: as `snapshots`.
+  std::function<result<std::shared_ptr<io::granule_source>>(const store::volume_record&)> open_source;
   control_socket* control = nullptr; // none: no control socket (--nbd-stdio, tests)
   const clock_source* clock;
   clock_guard* ages = nullptr; // tells what is old; none: `clock` does (tests)
@@ -144,8 +151,10 @@ public:
   reload_desk reloads;
   observation_totals observed;
   problem_board problems;
+  group_age_table group_ages;
   prediction_publisher predictions;
   learned_memory learned;
+  demand_table demand;
   std::atomic<node_state> state{node_state::starting};
 
   std::shared_ptr<const settings> current_settings() const { return locked(settings_); }
@@ -192,6 +201,12 @@ public:
   void set_latencies(latency_by_instance l) {
     assign(latencies_, std::make_shared<const latency_by_instance>(std::move(l)));
   }
+  // Volumes of other nodes that this one is a gateway of; never null. The observer sets it.
+  using remote_list = std::shared_ptr<const std::vector<io::remote_volume_entry>>;
+  remote_list remote_volumes() const { return locked(remote_volumes_); }
+  void set_remote_volumes(std::vector<io::remote_volume_entry> all) {
+    assign(remote_volumes_, std::make_shared<const std::vector<io::remote_volume_entry>>(std::move(all)));
+  }
   // Why volumes of the config are not as the config says; replaced by each apply.
   std::shared_ptr<const std::vector<std::string>> refused() const { return locked(refused_); }
   void set_refused(std::vector<std::string> r) {
@@ -219,6 +234,7 @@ private:
   std::shared_ptr<const node_facts> facts_ = std::make_shared<const node_facts>();
   std::shared_ptr<const std::vector<calendar_event>> events_ = std::make_shared<const std::vector<calendar_event>>();
   std::shared_ptr<const latency_by_instance> latencies_ = std::make_shared<const latency_by_instance>();
+  remote_list remote_volumes_ = std::make_shared<const std::vector<io::remote_volume_entry>>();
   std::shared_ptr<const std::vector<std::string>> refused_ = std::make_shared<const std::vector<std::string>>();
 };
 

@@ -20,6 +20,8 @@ struct volume_child {
   const char* kind;   // first part of the actor's name: "pattern" makes "pattern/db"
   const char* parent; // its supervisor's name
   caf::actor (*spawn)(caf::actor_system& system, node_context* node, volume_uuid uuid);
+  enum class whose { own, all };
+  whose of = whose::own; // all: also beside volumes of other nodes that this one is a gateway of
 };
 using volume_child_table = std::vector<volume_child>;
 

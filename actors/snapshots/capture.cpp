@@ -51,7 +51,8 @@ void volume_capture::end(io::capture_end how) {
 
 result<void> volume_capture::begin(std::optional<io::hold_id> held) {
   auto& p = *progress_;
-  // What it lies on. A head whose layer is gone means that `changed` is counted from something that is no more: then
+  // What it lies on; the data plane compares it with the layer that its changes are counted from, since another capture
+  // may have ended meanwhile, or `meta` may be an older state. A head whose layer is gone means that `changed` is counted from something that is no more: then
   // everything is read, and compared with the newest layer there is.
   std::optional<store::snapshot_tree> tree;
   const auto head = where_.book->head(p.volume);
@@ -61,7 +62,7 @@ result<void> volume_capture::begin(std::optional<io::hold_id> held) {
     parent = newest_point(*tree, head);
     return parent == nullptr ? std::nullopt : std::optional(parent->snapshot);
   });
-  auto kind = io::capture_kind::everything;
+  io::capture_order order(io::capture_kind::everything, p.snapshot);
   hash_seed_ = random_seed();
   if (parent != nullptr) {
     auto chain = where_.folder->open_chain(*tree, parent->snapshot);
@@ -69,23 +70,28 @@ result<void> volume_capture::begin(std::optional<io::hold_id> held) {
       below_ = std::move(*chain);
       hash_seed_ = below_->header().hash_seed;
       if (head == parent->snapshot)
-        kind = io::capture_kind::changed;
+        order = {io::capture_kind::changed, p.snapshot, parent->snapshot};
     } else {
       log::warning("volume {}: its newest snapshot cannot be read, so the next one holds everything: {}", p.name.value,
                    chain.error().to_string());
     }
   }
   auto begun = wait_for<io::capture_begun>(
-      [&](auto done) { where_.engine->begin_capture(p.volume, kind, held, std::move(done)); });
+      [&](auto done) { where_.engine->begin_capture(p.volume, order, held, std::move(done)); });
   if (!begun)
     return tl::unexpected(begun.error());
   begun_ = *begun;
   p.cut = where_.clock->wall_now();
   p.size_bytes = begun->size.value;
   p.granules = (begun->size.value + granule_bytes - 1) / granule_bytes;
-  if (below_ && below_->header().size > begun->size)
-    below_.reset(); // made anew, smaller
-  if (below_ && !(kind == io::capture_kind::changed && begun->changed_known))
+  const bool only_changed = order.kind == io::capture_kind::changed && begun->changed_known;
+  if (below_ && below_->header().size > begun->size) { // made anew, smaller
+    if (only_changed)
+      return fail(errc::internal, fmt::format("volume {}: it is smaller than the snapshot that its changes are counted "
+                                              "from", p.name.value));
+    below_.reset();
+  }
+  if (below_ && !only_changed)
     walk_.emplace(*below_);
   return {};
 }

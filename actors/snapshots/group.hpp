@@ -12,18 +12,22 @@
 namespace gnomon::actors {
 
 inline constexpr std::chrono::seconds group_tick_every{1};
+inline constexpr std::chrono::seconds group_look_every{10}; // of a group whose interval is long
 inline constexpr std::chrono::seconds group_retry_after{30}; // after a cut that failed
 
 error no_such_group(const group_name& name);
 group_info info_of_group(const node_context& node, const store::group_record& group);
-// When the plan takes the next cut; none: on demand only.
-std::optional<wall_time> next_cut(const store::group_record& group, std::optional<wall_time> newest_complete);
+group_rule rule_of(const store::group_record& group);
+// invalid_argument: it contradicts itself. `to` is as it was then.
+result<void> set_rule(store::group_record& to, const group_rule& rule);
 
 struct group_state {
   explicit group_state(group_actor::pointer self) : self(self), replies(self) {}
   void start(node_context* n, group_name g);
   void tick();
   caf::result<group_info> cut();
+  // Takes the next snapshot if it is due, and notes for metrics and /health how old the last one is.
+  void look(const store::group_record& known);
   std::optional<store::group_record> record() const;
 
   group_actor::pointer self;
@@ -31,7 +35,7 @@ struct group_state {
   group_name group;
   work_replies<group_actor> replies;
   bool cutting = false; // by the plan
-  wall_time not_before{};
+  wall_time not_before{}, looked_at{};
   const char* name = "group";
 };
 

@@ -30,6 +30,7 @@ io::hold_id random_hold_id() {
 
 snapshot_works::snapshot_works(snapshot_works_options options)
     : options_(std::move(options)), folder_(options_.layers_path) {
+  life_->works = this;
   for (unsigned i = 0; i < options_.threads; ++i)
     threads_.emplace_back([this] { run(); });
 }
@@ -42,6 +43,14 @@ void snapshot_works::ask_to_stop(std::chrono::milliseconds patience) {
     dropped.swap(queue_);
   }
   wake_.notify_all();
+  std::vector<std::shared_ptr<restore_progress>> under_way;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [volume, progress] : restores_)
+      under_way.push_back(progress);
+  }
+  for (const auto& progress : under_way)
+    progress->cancel();
   // They answer "shutting down" by themselves: each asks go_on() first.
   for (auto& work : dropped)
     work();
@@ -50,6 +59,10 @@ void snapshot_works::ask_to_stop(std::chrono::milliseconds patience) {
 }
 
 void snapshot_works::stop() {
+  {
+    std::lock_guard lock(life_->mutex);
+    life_->works = nullptr;
+  }
   std::lock_guard once(stop_mutex_);
   ask_to_stop(std::chrono::milliseconds(0));
   for (auto& thread : threads_)
@@ -106,8 +119,6 @@ result<store::volume_record> snapshot_works::volume_to_capture(volume_uuid volum
   if (record->failure)
     return fail(errc::io_failed, fmt::format("volume {}: a flush of it failed; accept the loss first (volume clear)",
                                              record->name.value));
-  if (record->source)
-    return fail(errc::busy, fmt::format("volume {} is being restored", record->name.value));
   return *record;
 }
 
@@ -170,8 +181,8 @@ void snapshot_works::capture(volume_uuid volume, std::string note, done<snapshot
 
 // --- groups
 
-void snapshot_works::cut_group(store::group_record group, done<group_cut_id> cut_made) {
-  auto work = [this, group = std::move(group), cut_made] {
+void snapshot_works::cut_group(store::group_record group, done<group_cut_id> cut_made, when_complete then) {
+  auto work = [this, group = std::move(group), cut_made, then] {
     if (!go_on())
       return cut_made(fail(errc::shutting_down, "the node stops"));
     const auto cut = std::make_shared<group_cut>();
@@ -241,8 +252,10 @@ void snapshot_works::cut_group(store::group_record group, done<group_cut_id> cut
       if (one->now == capture_progress::phase::failed)
         cut->failure = fmt::format("volume {}: {}", one->name.value, one->failure());
     publish();
-    if (cut->failure.empty())
-      retain(group);
+    if (!cut->failure.empty())
+      return;
+    merge_cut(point, then);
+    retain(group);
   };
   if (auto sent = submit(std::move(work)); !sent)
     cut_made(tl::unexpected(sent.error()));
@@ -358,14 +371,6 @@ result<snapshot_info> snapshot_works::show(const std::string& text) const {
     if (text.size() >= 4 && capture->snapshot.to_string().starts_with(text))
       return info_of(*capture);
   return tl::unexpected(found.error());
-}
-
-std::vector<restore_info> snapshot_works::restores() const {
-  std::lock_guard lock(mutex_);
-  std::vector<restore_info> out;
-  for (const auto& [volume, progress] : restores_)
-    out.push_back(progress->info());
-  return out;
 }
 
 } // namespace gnomon::actors

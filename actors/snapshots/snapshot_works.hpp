@@ -18,6 +18,7 @@
 
 #include "actors/protocol/snapshot_messages.hpp"
 #include "actors/snapshots/capture.hpp"
+#include "actors/snapshots/layer_source.hpp"
 #include "actors/snapshots/layer_uses.hpp"
 #include "store/meta/catalogue.hpp"
 
@@ -26,6 +27,7 @@ namespace gnomon::actors {
 inline constexpr unsigned work_threads = 3;            // one is left for short work when two captures run
 inline constexpr std::size_t works_queued_max = 1024;
 inline constexpr std::chrono::milliseconds group_hold_max{1000}; // no volume stays held longer
+inline constexpr std::size_t chain_length_merged = 64; // layers below a group's newest snapshot: then they are merged
 
 struct snapshot_works_options {
   io::engine* engine = nullptr;
@@ -34,7 +36,9 @@ struct snapshot_works_options {
   std::string layers_path;
   const clock_source* clock = &system_clock_source();
   unsigned threads = work_threads;
-  std::function<void()> volumes_changed; // a restored volume is ready to be served; any thread
+  std::function<void()> volumes_changed; // there is a new volume to serve; any thread
+  // What of a volume is expected to be read soon, hottest first; empty: nothing is known. Any thread.
+  std::function<std::vector<io::granule_run>(volume_uuid)> hot_first;
 };
 
 // The latest cut of a group, as far as this process knows it.
@@ -51,6 +55,13 @@ struct group_cut {
   std::vector<member> members;
   std::string failure; // why there is no such point; empty: there is one, or it is being captured
 };
+
+// What a group has, as far as the next snapshot depends on it.
+struct group_past {
+  std::optional<wall_time> newest, newest_baseline; // of complete cuts; baseline: of every member
+};
+
+enum class when_complete : std::uint8_t { keep_layers, merge };
 
 class snapshot_works {
 public:
@@ -72,18 +83,25 @@ public:
 
   // `begun` is called once the cut is made, or when there will be none.
   void capture(volume_uuid volume, std::string note, done<snapshot_info> begun);
-  void cut_group(store::group_record group, done<group_cut_id> cut_made);
+  void cut_group(store::group_record group, done<group_cut_id> cut_made,
+                 when_complete then = when_complete::keep_layers);
+  // Puts the layers of the snapshot together in one file. The layers stay until nothing needs them.
+  void merge(std::string snapshot, done<snapshot_info> finished);
+  void diff(snapshot_diff_request request, done<snapshot_diff> finished);
   // Deletes the snapshot; its layer goes as soon as nothing needs it. busy: locked.
   void remove(std::string snapshot, done<snapshot_info> finished);
   void check(std::string snapshot, done<snapshot_check> finished);
-  // Makes the volume and begins to fill it. already_exists, not_found, no_space.
+  // Makes the volume, which is served when `begun` is called, and begins to fill it. already_exists, not_found, no_space.
   void restore(std::string snapshot, volume_name to, done<restore_info> begun);
+  // Where the granules come from that the volume's own file does not hold. corrupt, io_failed. Blocks.
+  result<std::shared_ptr<io::granule_source>> open_source(const store::volume_record& record);
   // Goes on with every volume that has a source. Idempotent.
   void resume_restores();
   void rebuild(done<rebuild_report> finished);
   // Applies a group's retention to its cuts.
   void retain(store::group_record group);
 
+  group_past past_of(const store::group_record& group) const;
   // --- from memory
   std::vector<snapshot_info> list(const snapshot_query& query) const;
   result<snapshot_info> show(const std::string& snapshot) const;
@@ -103,11 +121,18 @@ private:
   void finish_capture(volume_capture& capture, const std::shared_ptr<capture_progress>& progress);
   result<store::volume_record> volume_to_capture(volume_uuid volume) const;
   result<group_cut_id> do_cut(const store::group_record& group);
+  result<store::layer_record> merge_point(snapshot_uuid point);
+  result<snapshot_info> do_merge(const std::string& snapshot);
+  result<snapshot_diff> do_diff(const snapshot_diff_request& request);
+  void merge_cut(const store::group_point& point, when_complete then);
   result<snapshot_info> do_remove(const std::string& snapshot);
   result<snapshot_check> do_check(const std::string& snapshot);
   result<restore_info> do_begin_restore(const std::string& snapshot, const volume_name& to);
+  void submit_restore(restore_progress& progress);
   void do_restore(volume_uuid volume);
-  result<void> copy_in(const store::volume_record& record, restore_progress& progress);
+  void end_restore(volume_uuid volume, restore_progress& progress, const result<void>& hydrated);
+  bool wait_until_open(volume_uuid volume) const;
+  result<std::shared_ptr<layer_source>> source_for(const store::volume_record& record);
   result<rebuild_report> do_rebuild(store::layer_folder::unsealed swept);
   void clean_up();
   void give_up(const std::vector<snapshot_uuid>& points);
@@ -121,14 +146,23 @@ private:
   const snapshot_works_options options_;
   const store::layer_folder folder_;
   layer_uses uses_;
+  std::mutex points_mutex_; // held while the state of points is changed, for a commit at most
+  std::mutex merge_mutex_;  // one merge at a time
   mutable std::mutex mutex_; // guards what follows
   std::condition_variable wake_, idle_;
   unsigned busy_ = 0; // threads that run something
   std::deque<std::function<void()>> queue_;
   std::deque<std::shared_ptr<capture_progress>> captures_; // under way, and failed ones
   std::map<volume_uuid, std::shared_ptr<restore_progress>> restores_;
+  std::map<volume_uuid, std::weak_ptr<layer_source>> sources_; // of volumes that are open
   std::map<group_name, std::shared_ptr<const group_cut>> cuts_;
   std::atomic<bool> stopping_{false};
+  // What callbacks of the data plane hold: they may come when the works are gone.
+  struct life {
+    std::mutex mutex;
+    snapshot_works* works = nullptr;
+  };
+  const std::shared_ptr<life> life_ = std::make_shared<life>();
   std::mutex stop_mutex_;
   std::vector<std::thread> threads_; // last: they use all of the above
 };

@@ -1,38 +1,13 @@
-// What snapshot_works does with layers that are there: deletion, checks, restores, and the catalogue made from the files.
+// What snapshot_works does with layers that are there: deletion, checks, and the catalogue made from the files.
 #include <algorithm>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <fmt/format.h>
 
-#include "actors/snapshots/restore_progress.hpp"
 #include "actors/snapshots/snapshot_works.hpp"
-#include "actors/snapshots/waiting.hpp"
 #include "config/log.hpp"
 #include "store/layer/layer_verify.hpp"
 
 namespace gnomon::actors {
-
-namespace {
-
-constexpr std::uint64_t granules_between_looks = 256; // 16 MiB
-
-result<void> write_at(int fd, std::uint64_t offset, std::span<const std::byte> data, const std::string& path) {
-  while (!data.empty()) {
-    const auto written = ::pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset));
-    if (written < 0) {
-      if (errno == EINTR)
-        continue;
-      return fail_errno(path + ": write");
-    }
-    offset += static_cast<std::uint64_t>(written);
-    data = data.subspan(static_cast<std::size_t>(written));
-  }
-  return {};
-}
-
-} // namespace
 
 // --- deletion
 
@@ -61,6 +36,7 @@ result<snapshot_info> snapshot_works::do_remove(const std::string& snapshot) {
 }
 
 void snapshot_works::give_up(const std::vector<snapshot_uuid>& points) {
+  std::lock_guard lock(points_mutex_);
   store::snapshot_changes changes;
   for (auto layer : options_.book->layers())
     if (layer.state == store::layer_state::live &&
@@ -118,32 +94,6 @@ void snapshot_works::clean_up() {
     log::error("deleting layers: {}", committed.error().to_string());
 }
 
-void snapshot_works::retain(store::group_record group) {
-  // A cut counts once, by its first member's layer, if it is complete; what is incomplete is nobody's to keep.
-  std::vector<store::layer_record> points;
-  std::map<group_cut_id, std::vector<snapshot_uuid>> members;
-  const auto layers = options_.book->layers();
-  for (const auto& layer : layers)
-    if (layer.state == store::layer_state::live && layer.group && layer.group->name == group.name) {
-      auto& cut = members[layer.group->cut];
-      if (cut.empty() && is_complete(*layer.group))
-        points.push_back(layer);
-      cut.push_back(layer.snapshot);
-    }
-  std::vector<const store::layer_record*> in_order;
-  for (const auto& point : points)
-    in_order.push_back(&point);
-  std::vector<snapshot_uuid> gone;
-  for (const auto& snapshot : store::given_up(in_order, {.count = group.retain}, options_.clock->wall_now()))
-    for (const auto& point : points)
-      if (point.snapshot == snapshot)
-        gone.insert(gone.end(), members[point.group->cut].begin(), members[point.group->cut].end());
-  if (gone.empty())
-    return;
-  give_up(gone);
-  clean_up();
-}
-
 // --- checks
 
 void snapshot_works::check(std::string snapshot, done<snapshot_check> finished) {
@@ -193,132 +143,6 @@ result<snapshot_check> snapshot_works::do_check(const std::string& snapshot) {
   return out;
 }
 
-// --- restores
-
-void snapshot_works::restore(std::string snapshot, volume_name to, done<restore_info> begun) {
-  auto work = [this, snapshot = std::move(snapshot), to = std::move(to), begun] {
-    begun(go_on() ? do_begin_restore(snapshot, to) : fail(errc::shutting_down, "the node stops"));
-  };
-  if (auto sent = submit(std::move(work)); !sent)
-    begun(tl::unexpected(sent.error()));
-}
-
-result<restore_info> snapshot_works::do_begin_restore(const std::string& snapshot, const volume_name& to) {
-  std::optional<store::snapshot_tree> tree;
-  result<const store::layer_record*> found = fail(errc::not_found, "");
-  // In use until the volume's record names it.
-  const auto used = uses_.take([&]() -> std::optional<snapshot_uuid> {
-    tree.emplace(options_.book->layers());
-    found = tree->resolve(snapshot);
-    return found ? std::optional((*found)->snapshot) : std::nullopt;
-  });
-  if (!found)
-    return tl::unexpected(found.error());
-  const auto& layer = **found;
-  // A chain that cannot be read makes no volume.
-  if (auto chain = folder_.open_chain(*tree, layer.snapshot); !chain)
-    return tl::unexpected(chain.error());
-  store::volume_request request;
-  request.name = to;
-  request.size = layer.size;
-  request.source = layer.snapshot;
-  const auto made = options_.catalogue->create(std::move(request));
-  if (!made)
-    return tl::unexpected(made.error());
-  log::info("volume {} is restored from snapshot {} of {}", to.value, layer.snapshot.to_string(), layer.name.value);
-  auto progress = note_restore(*made);
-  const auto info = progress->info();
-  if (auto sent = submit([this, volume = made->uuid] { do_restore(volume); }); !sent)
-    progress->set_problem(sent.error().to_string()); // the next look goes on with it
-  return info;
-}
-
-std::shared_ptr<snapshot_works::restore_progress> snapshot_works::note_restore(const store::volume_record& record) {
-  std::lock_guard lock(mutex_);
-  auto& known = restores_[record.uuid];
-  if (!known) {
-    known = std::make_shared<restore_progress>();
-    known->volume = record.uuid;
-    known->name = record.name;
-    known->snapshot = *record.source;
-    known->granules = (record.size.value + granule_bytes - 1) / granule_bytes;
-  }
-  return known;
-}
-
-void snapshot_works::resume_restores() {
-  for (const auto& record : options_.catalogue->list()) {
-    if (!record.source)
-      continue;
-    const auto progress = note_restore(record);
-    if (progress->running)
-      continue;
-    if (auto sent = submit([this, volume = record.uuid] { do_restore(volume); }); !sent)
-      progress->set_problem(sent.error().to_string());
-  }
-}
-
-void snapshot_works::do_restore(volume_uuid volume) {
-  const auto record = options_.catalogue->find(volume);
-  if (!go_on() || !record || !record->source)
-    return;
-  const auto progress = note_restore(*record);
-  if (progress->running.exchange(true))
-    return;
-  const auto copied = copy_in(*record, *progress);
-  if (copied) {
-    progress->present = progress->granules.load();
-    progress->done = true;
-    progress->set_problem({});
-    log::info("volume {} is restored", record->name.value);
-    if (options_.volumes_changed)
-      options_.volumes_changed();
-    clean_up();
-  } else if (copied.error().code != errc::shutting_down) {
-    progress->set_problem(copied.error().to_string());
-    log::error("volume {}: its restore does not go on: {}", record->name.value, copied.error().to_string());
-  }
-  progress->running = false;
-}
-
-// The volume is not served before its record names no source, so that its file belongs to this thread. Content that was
-// written before a crash is written again.
-result<void> snapshot_works::copy_in(const store::volume_record& record, restore_progress& progress) {
-  const store::snapshot_tree tree(options_.book->layers());
-  const auto chain = folder_.open_chain(tree, *record.source);
-  if (!chain)
-    return tl::unexpected(chain.error());
-  const auto path = options_.catalogue->data_path(record);
-  auto file = store::open_file(path, O_WRONLY);
-  if (!file)
-    return tl::unexpected(file.error());
-  store::bytes content(granule_bytes);
-  std::uint64_t since_look = 0;
-  const auto copied = (*chain)->walk([&](const store::layer_chain::run& run) -> result<void> {
-    progress.present = run.first.value;
-    if (!run.from || run.from->entry.is_zero())
-      return {};
-    if (++since_look % granules_between_looks == 0) {
-      if (!go_on())
-        return fail(errc::shutting_down, "the node stops");
-      if (!options_.catalogue->find(record.uuid))
-        return fail(errc::not_found, "the volume was deleted");
-    }
-    if (auto read = run.from->layer->read(run.from->entry, run.first, content); !read)
-      return read;
-    const auto offset = run.first.value * granule_bytes;
-    const auto length = std::min<std::uint64_t>(granule_bytes, record.size.value - offset);
-    return write_at(file->get(), offset, std::span(content).first(length), path);
-  });
-  if (!copied)
-    return copied;
-  if (::fsync(file->get()) != 0)
-    return fail_errno(path + ": fsync");
-  file->reset();
-  const auto cleared = options_.catalogue->clear_source(record.uuid);
-  return cleared ? result<void>() : tl::unexpected(cleared.error());
-}
-
 // --- the catalogue from the files
 
 void snapshot_works::rebuild(done<rebuild_report> finished) {
@@ -345,12 +169,21 @@ result<rebuild_report> snapshot_works::do_rebuild(store::layer_folder::unsealed 
         out.problems.size() < store::layer_problems_listed_max)
       out.problems.push_back(fmt::format("{}: the layer of snapshot {} of volume {} is missing", folder_.path(layer),
                                          layer.snapshot.to_string(), layer.name.value));
-  store::snapshot_changes changes;
-  out.added = contents->layers.size();
-  changes.put_layers = std::move(contents->layers);
-  if (out.added > 0)
-    if (auto committed = options_.book->commit_and_wait(std::move(changes)); !committed)
-      return tl::unexpected(committed.error());
+  // Since the scan a capture may have put its layer in the book, and a deletion may have taken a file: none is marked for
+  // deletion while this is held.
+  const auto added = uses_.while_nothing_is_taken([&](const auto&) -> result<void> {
+    std::erase_if(contents->layers, [this](const store::layer_record& layer) {
+      return options_.book->find(layer.id) || !store::path_exists(folder_.path(layer));
+    });
+    out.added = contents->layers.size();
+    if (out.added == 0)
+      return {};
+    store::snapshot_changes changes;
+    changes.put_layers = std::move(contents->layers);
+    return options_.book->commit_and_wait(std::move(changes));
+  });
+  if (!added)
+    return tl::unexpected(added.error());
   return out;
 }
 

@@ -1,6 +1,8 @@
 #include "actors/snapshots/snapshots.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <type_traits>
 
 #include <caf/stateful_actor.hpp>
 
@@ -15,9 +17,8 @@
 
 namespace gnomon::actors {
 namespace {
+constexpr std::int64_t every_s_predicted = 3600, baseline_every_s_predicted = 86400; // where only prediction is asked for
 constexpr ask_verb snapshots_verbs[] = {{"works", "how much snapshot work waits, and the restores under way"}};
-constexpr std::int64_t every_s_min = 10, every_s_max = 365 * 86400;
-constexpr std::uint32_t retain_max = 100'000;
 } // namespace
 
 result<void> snapshots_state::works() const {
@@ -86,12 +87,15 @@ caf::result<group_info> snapshots_state::create_group(const group_request& reque
     return to_caf({errc::already_exists, fmt::format("there is a snapshot group {} already", request.name.value), 0});
   if (request.volumes.empty() || request.volumes.size() > store::group_members_max)
     return to_caf({errc::invalid_argument, fmt::format("a group has 1 to {} volumes", store::group_members_max), 0});
-  if (request.every_s != 0 && (request.every_s < every_s_min || request.every_s > every_s_max))
-    return to_caf({errc::invalid_argument, "the time between two snapshots of a group is 10 s to 365 days", 0});
-  if (request.retain == 0 || request.retain > retain_max)
-    return to_caf({errc::invalid_argument, fmt::format("a group keeps 1 to {} snapshots", retain_max), 0});
   store::group_record record;
   record.name = request.name;
+  auto rule = request.rule;
+  if (rule.prediction && rule.every_s == 0)
+    rule.every_s = every_s_predicted;
+  if (rule.prediction && rule.baseline_every_s == 0)
+    rule.baseline_every_s = std::max(rule.every_s, baseline_every_s_predicted);
+  if (auto ruled = set_rule(record, rule); !ruled)
+    return to_caf(ruled.error());
   for (const auto& ref : request.volumes) {
     const auto volume = resolve(*node->catalogue, ref);
     if (!volume)
@@ -106,10 +110,6 @@ caf::result<group_info> snapshots_state::create_group(const group_request& reque
                        0});
     record.volumes.push_back(volume->uuid);
   }
-  record.prediction = request.prediction;
-  if (request.every_s != 0)
-    record.every = std::chrono::seconds(request.every_s);
-  record.retain = request.retain;
   record.created = node->clock->wall_now();
   const auto done_record = std::make_shared<store::group_record>(record);
   return replies.run<group_info, bool>(
@@ -124,6 +124,39 @@ caf::result<group_info> snapshots_state::create_group(const group_request& reque
         sync_groups();
         return info_of_group(*node, *done_record);
       });
+}
+
+caf::result<group_info> snapshots_state::change_group(const group_change& change) {
+  auto* book = node->snapshots->options().book;
+  auto record = book->find(change.name);
+  if (!record)
+    return to_caf(no_such_group(change.name));
+  auto rule = rule_of(*record);
+  const auto set = [](auto& value, std::int64_t wanted) {
+    using type = std::remove_reference_t<decltype(value)>;
+    if (wanted >= 0)
+      value = static_cast<type>(std::min<std::int64_t>(wanted, std::numeric_limits<std::int32_t>::max()));
+  };
+  set(rule.prediction, change.prediction);
+  set(rule.every_s, change.every_s);
+  set(rule.latest_by_s, change.latest_by_s);
+  set(rule.baseline_every_s, change.baseline_every_s);
+  set(rule.quiet_below_permille, change.quiet_below_permille);
+  set(rule.retain, change.retain);
+  set(rule.hourly, change.hourly);
+  set(rule.daily, change.daily);
+  set(rule.weekly, change.weekly);
+  if (auto ruled = set_rule(*record, rule); !ruled)
+    return to_caf(ruled.error());
+  return replies.run<group_info, bool>(
+      [book, record](auto done) {
+        store::snapshot_changes changes;
+        changes.put_groups = {*record};
+        book->commit(std::move(changes), [done](result<void> committed) {
+          committed ? done(true) : done(tl::unexpected(committed.error()));
+        });
+      },
+      [this, record](bool) { return info_of_group(*node, *record); });
 }
 
 caf::result<group_info> snapshots_state::erase_group(const group_ref& group) {
@@ -142,6 +175,7 @@ caf::result<group_info> snapshots_state::erase_group(const group_ref& group) {
       },
       [this, last](bool) {
         sync_groups();
+        node->group_ages.erase(last.name);
         return last;
       });
 }
@@ -215,6 +249,18 @@ snapshots_actor::behavior_type snapshots(snapshots_actor::stateful_pointer<snaps
         return state->replies.run<snapshot_check>(
             [state, ref](auto done) { state->node->snapshots->check(ref.text, std::move(done)); });
       },
+      [state](atom::merge, const snapshot_ref& ref) -> caf::result<snapshot_info> {
+        if (const auto can = state->works(); !can)
+          return to_caf(can.error());
+        return state->replies.run<snapshot_info>(
+            [state, ref](auto done) { state->node->snapshots->merge(ref.text, std::move(done)); });
+      },
+      [state](atom::diff, const snapshot_diff_request& request) -> caf::result<snapshot_diff> {
+        if (const auto can = state->works(); !can)
+          return to_caf(can.error());
+        return state->replies.run<snapshot_diff>(
+            [state, request](auto done) { state->node->snapshots->diff(request, std::move(done)); });
+      },
       [state](atom::restore, const restore_request& request) -> caf::result<restore_info> {
         if (const auto can = state->works(); !can)
           return to_caf(can.error());
@@ -239,6 +285,11 @@ snapshots_actor::behavior_type snapshots(snapshots_actor::stateful_pointer<snaps
         if (const auto can = state->works(); !can)
           return to_caf(can.error());
         return state->create_group(request);
+      },
+      [state](atom::describe, const group_change& change) -> caf::result<group_info> {
+        if (const auto can = state->works(); !can)
+          return to_caf(can.error());
+        return state->change_group(change);
       },
       [state](atom::erase, const group_ref& group) -> caf::result<group_info> {
         if (const auto can = state->works(); !can)

@@ -21,6 +21,7 @@ struct snapshots_state {
   void tick();
   caf::result<snapshot_info> create(const snapshot_request& request);
   caf::result<group_info> create_group(const group_request& request);
+  caf::result<group_info> change_group(const group_change& change);
   caf::result<group_info> erase_group(const group_ref& group);
   caf::result<std::vector<group_info>> list_groups() const;
   caf::result<std::string> ask(const std::string& message);

@@ -31,6 +31,13 @@ std::vector<std::string> health_problems(const node_context& node) {
                                 "age until `gnomon ask control accept-clock`, or for {} h",
                                 std::chrono::duration_cast<std::chrono::hours>(clock.shown - clock.believed).count() / 24,
                                 std::chrono::duration_cast<std::chrono::hours>(clock.confirmed_in).count() + 1));
+  const auto now = node.clock->wall_now();
+  for (const auto& [name, age] : node.group_ages.all())
+    if (age.late(now))
+      out.push_back(fmt::format("snapshot group {}: its last good snapshot is {} s old and must not be older than {} s; "
+                                "see `gnomon group status {}`",
+                                name.value, std::chrono::duration_cast<std::chrono::seconds>(age.age(now)).count(),
+                                age.bound.count(), name.value));
   const auto configuration = node.configuration();
   if (configuration.in_force < configuration.wanted &&
       node.clock->boot_now() - configuration.wanted_since > settings_late)

@@ -232,6 +232,58 @@ void put_forecasts(buffer& out, const node_context& node) {
               horizon.ahead_seconds, method, error);
 }
 
+void put_groups(buffer& out, const node_context& node) {
+  const auto groups = node.group_ages.all();
+  if (groups.empty())
+    return;
+  const auto now = node.clock->wall_now();
+  const auto seconds = [](auto span) { return static_cast<double>(span.count()) * 1e-6; };
+  head(out, "gnomon_group_snapshot_age_seconds", "gauge",
+       "Since the point in time of the group's last good snapshot, or since the group was made.");
+  for (const auto& [name, age] : groups)
+    put(out, "gnomon_group_snapshot_age_seconds{{group=\"{}\"}} {:.0f}\n", escape_label(name.value),
+        std::max(0.0, seconds(age.age(now))));
+  head(out, "gnomon_group_snapshot_age_seconds_max", "gauge",
+       "How old that may become; beyond it the node is not healthy. Absent where nothing is promised.");
+  for (const auto& [name, age] : groups)
+    if (age.bound.count() > 0)
+      put(out, "gnomon_group_snapshot_age_seconds_max{{group=\"{}\"}} {}\n", escape_label(name.value), age.bound.count());
+  head(out, "gnomon_group_next_snapshot_seconds", "gauge", "Until the next planned one.");
+  for (const auto& [name, age] : groups)
+    if (age.next)
+      put(out, "gnomon_group_next_snapshot_seconds{{group=\"{}\"}} {:.0f}\n", escape_label(name.value),
+          std::max(0.0, seconds(*age.next - now)));
+}
+
+// Of volumes of other nodes that are served here: who answered their reads, and why.
+void put_redirects(buffer& out, const node_context& node) {
+  const auto report = node.engine->nodes();
+  if (report.volumes.empty())
+    return;
+  head(out, "gnomon_redirect_reads_total", "counter", "Reads of volumes of other nodes, by the side that answered.");
+  for (const auto& v : report.volumes) {
+    const auto label = escape_label(v.volume.value);
+    put(out, "gnomon_redirect_reads_total{{volume=\"{}\",side=\"shadow\"}} {}\n", label, v.reads.near);
+    put(out, "gnomon_redirect_reads_total{{volume=\"{}\",side=\"home\"}} {}\n", label, v.reads.far);
+  }
+  head(out, "gnomon_redirect_home_reads_total", "counter", "Those that the home answered, by the reason.");
+  for (const auto& v : report.volumes)
+    for (const auto& [reason, count] :
+         {std::pair{"not_predicted", v.reads.not_predicted}, std::pair{"no_shadow", v.reads.no_shadow},
+          std::pair{"invalidated", v.reads.not_valid}, std::pair{"no_lease", v.reads.no_lease},
+          std::pair{"slower", v.reads.slower}, std::pair{"overtaken", v.reads.overtaken},
+          std::pair{"device_failed", v.reads.device_failed}})
+      put(out, "gnomon_redirect_home_reads_total{{volume=\"{}\",reason=\"{}\"}} {}\n", escape_label(v.volume.value),
+          reason, count);
+  head(out, "gnomon_shadow_valid_bytes", "gauge", "Bytes of the shadow that may be read now.");
+  for (const auto& v : report.volumes)
+    if (v.has_shadow)
+      put(out, "gnomon_shadow_valid_bytes{{volume=\"{}\",planned=\"{}\"}} {}\n", escape_label(v.volume.value),
+          v.by_hand ? 0 : 1, v.valid_bytes.value);
+  head(out, "gnomon_stage_used_bytes", "gauge", "Of the stage's capacity, what shadows may fill.");
+  put(out, "gnomon_stage_used_bytes {}\n", report.stage_used.value);
+}
+
 void put_actors(buffer& out, const node_context& node) {
   const auto actors = node.tree.list();
   head(out, "gnomon_actors", "gauge", "Actors by state.");
@@ -286,9 +338,11 @@ std::string metrics_text(const node_context& node) {
     put_volumes(out, node);
     put_rates(out, node);
     put_rings(out, node);
+    put_redirects(out, node);
   }
   put_learning(out, node);
   put_forecasts(out, node);
+  put_groups(out, node);
   put_actors(out, node);
   head(out, "gnomon_events_dropped_total", "counter", "Events of the data plane lost to a full inbox.");
   put(out, "gnomon_events_dropped_total {}\n", node.inbox.dropped());

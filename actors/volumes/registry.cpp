@@ -1,6 +1,8 @@
 // The registry as an actor: its life, what it tells, and which message calls what.
 #include "actors/volumes/registry.hpp"
 
+#include <algorithm>
+
 #include <caf/actor_cast.hpp>
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
@@ -51,7 +53,11 @@ void registry_state::tick() {
 void registry_state::forget_purged() const {
   if (node->history == nullptr || node->fits == nullptr)
     return;
-  const auto forget = [history = node->history, catalogue = node->catalogue, access = node->access] {
+  // What was learned of volumes of other nodes stays: which ones there are is known once all peers have said so.
+  const auto peers = node->engine->nodes().peers;
+  const bool all_told = std::all_of(peers.begin(), peers.end(), [](const auto& peer) { return peer.state == "open"; });
+  const auto forget = [node = node, history = node->history, catalogue = node->catalogue, access = node->access,
+                       all_told] {
     const auto objects = history->list_objects();
     if (!objects)
       return log::warning("forgetting purged volumes: {}", objects.error().to_string());
@@ -60,11 +66,13 @@ void registry_state::forget_purged() const {
       known.insert(record.uuid);
     for (const auto& record : catalogue->list_deleted())
       known.insert(record.uuid);
+    for (const auto& remote : *node->remote_volumes())
+      known.insert(remote.uuid);
     if (access != nullptr)
       for (const auto& record : access->list())
         if (!known.contains(record.volume))
           access->forget(record.volume, [](const result<void>&) {}); // the next hour tries again
-    for (const auto& object : *objects) {
+    for (const auto& object : all_told ? *objects : std::vector<std::string>{}) { // else the next hour tries again
       const auto uuid = volume_uuid::parse(object);
       if (!uuid || known.contains(*uuid))
         continue;

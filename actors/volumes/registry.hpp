@@ -99,6 +99,7 @@ struct registry_state {
   result<void> check_not_configured(const store::volume_record& record, std::string_view instead) const;
   // Step by step until record and data plane agree.
   void bring_in_line(volume_uuid uuid, continuation then, unsigned steps_left = steps_per_change_max);
+  io::volume_spec spec_to_open(const store::volume_record& record) const;
   launch step_for(volume_step step, volume_uuid uuid, const std::optional<store::volume_record>& record);
   // Claims the volume for one change. busy, limit_reached.
   result<void> claim(volume_uuid uuid);
@@ -109,7 +110,7 @@ struct registry_state {
   // The usual change: claim, change the catalogue, bring the data plane in line, release, answer.
   caf::result<volume_summary> change(volume_uuid uuid, const launch& in_catalogue,
                                      std::function<void()> on_success = {});
-  void add_actors(const store::volume_record& record);
+  void add_actors(const store::volume_record& record, volume_child::whose of);
   // Volume, pattern and forecaster actors for every live volume, none for others.
   void sync_actors();
   // What was learned of volumes that are neither live nor deleted goes too, on a fit thread.

@@ -8,6 +8,7 @@
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
+#include "actors/runtime/served_volumes.hpp"
 #include "actors/runtime/supervisor.hpp"
 #include "actors/volumes/views.hpp"
 #include "config/log.hpp"
@@ -80,6 +81,16 @@ result<void> registry_state::claim(volume_uuid uuid) {
   return {};
 }
 
+io::volume_spec registry_state::spec_to_open(const store::volume_record& record) const {
+  auto out = spec_of(record, node->catalogue->data_path(record), fences(record.uuid));
+  out.writes_failed = node->catalogue->failure_noted(record.uuid); // the record may lack one that `meta` refused
+  if (record.source && node->open_source) {
+    out.presence_path = out.path + ".present";
+    out.open_source = [open = node->open_source, record] { return open(record); };
+  }
+  return out;
+}
+
 registry_state::launch registry_state::step_for(volume_step step, volume_uuid uuid,
                                                 const std::optional<store::volume_record>& record) {
   auto* engine = node->engine;
@@ -92,15 +103,22 @@ registry_state::launch registry_state::step_for(volume_step step, volume_uuid uu
       catalogue->set_clean({uuid}, false, [=](const auto& r) { r ? done(uuid) : done(tl::unexpected(r.error())); });
     };
   case volume_step::open:
-    return [=, spec = spec_of(*record, catalogue->data_path(*record), fences(uuid))](const step_done& done) {
+    return [=, spec = spec_to_open(*record)](const step_done& done) {
+      if (record->source && !spec.open_source)
+        return done(fail(errc::unsupported, "it comes from a snapshot, and this node keeps none; see `status`"));
       engine->open_volume(spec, forward(done, uuid));
     };
   case volume_step::close:
     return [=](const step_done& done) {
       engine->close_volume(uuid, [=](const result<void>& closed) {
-        // Closed, but its last sync failed, and the record says so: nothing is left to be done, and it is not clean.
-        if (!closed && closed.error().code == errc::io_failed && !engine->status(uuid))
-          return done(uuid);
+        // Closed, but its last sync failed: it is not clean, and its record must say why before this step is done. A
+        // volume that is opened again has failed in any case.
+        if (!closed && closed.error().code == errc::io_failed && !engine->status(uuid)) {
+          const auto os_errno = closed.error().os_errno != 0 ? closed.error().os_errno : EIO;
+          return catalogue->mark_write_failure(uuid, os_errno, [=](const result<store::volume_record>& marked) {
+            marked || marked.error().code == errc::not_found ? done(uuid) : done(tl::unexpected(marked.error()));
+          });
+        }
         if (!closed)
           return done(tl::unexpected(closed.error()));
         catalogue->set_clean({uuid}, true, [=](const auto& r) { r ? done(uuid) : done(tl::unexpected(r.error())); });
@@ -168,8 +186,10 @@ void registry_state::bring_in_line(volume_uuid uuid, continuation then, unsigned
   });
 }
 
-void registry_state::add_actors(const store::volume_record& record) {
+void registry_state::add_actors(const store::volume_record& record, volume_child::whose of) {
   for (const auto& child : node->volume_children) {
+    if (of == volume_child::whose::all && child.of != of)
+      continue;
     child_spec spec;
     spec.name = volume_child_name(child.kind, record.name);
     spec.parent = child.parent;
@@ -189,7 +209,16 @@ void registry_state::sync_actors() {
       continue;
     for (const auto& child : node->volume_children)
       names.insert(volume_child_name(child.kind, record.name));
-    add_actors(record);
+    add_actors(record, volume_child::whose::own);
+  }
+  for (const auto& remote : *node->remote_volumes()) {
+    const auto record = served_volume(*node, remote.uuid);
+    if (!record || node->catalogue->find(remote.name)) // a volume of this node has the name
+      continue;
+    for (const auto& child : node->volume_children)
+      if (child.of == volume_child::whose::all)
+        names.insert(volume_child_name(child.kind, record->name));
+    add_actors(*record, volume_child::whose::all);
   }
   const auto ours = [this](const actor_info& actor) {
     return std::any_of(node->volume_children.begin(), node->volume_children.end(), [&actor](const volume_child& child) {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "actors/runtime/served_volumes.hpp"
 #include "config/text.hpp"
 #include "store/meta/access_book.hpp"
 
@@ -198,6 +199,17 @@ result<store::volume_record> resolve(const store::catalogue& catalogue, const vo
       return *match;
   }
   return tl::unexpected(no_such_volume(catalogue, ref.text, where));
+}
+
+result<store::volume_record> resolve_served(const node_context& node, const volume_ref& ref) {
+  auto own = resolve(*node.catalogue, ref);
+  if (own)
+    return own;
+  const auto uuid = volume_uuid::parse(ref.text);
+  for (const auto& remote : *node.remote_volumes())
+    if (remote.name.value == ref.text || (uuid && remote.uuid == *uuid))
+      return *served_volume(node, remote.uuid);
+  return own;
 }
 
 } // namespace gnomon::actors

@@ -28,5 +28,7 @@ std::string to_text(const volume_details& volume);
 // By name, by uuid, or among the deleted ones. invalid_argument, not_found; `where` says which volumes to look among.
 result<store::volume_record> resolve(const store::catalogue& catalogue, const volume_ref& ref,
                                      list_filter where = list_filter::present);
+// Also among the volumes of other nodes that this one is a gateway of.
+result<store::volume_record> resolve_served(const node_context& node, const volume_ref& ref);
 
 } // namespace gnomon::actors

@@ -35,8 +35,7 @@ std::string_view to_string(volume_step step) noexcept {
 }
 
 bool is_wanted(const store::volume_record& record, const std::unordered_set<volume_name>& configured) {
-  // One that is being filled from a snapshot is offered when its file holds everything.
-  return !record.source && (record.origin == store::volume_origin::created || configured.contains(record.name));
+  return record.origin == store::volume_origin::created || configured.contains(record.name);
 }
 
 volume_step next_step(const std::optional<store::volume_record>& record,

@@ -44,16 +44,17 @@ struct admin_settings {
 struct cluster_peer {
   node_name node;
   endpoint address;
+  std::optional<endpoint> data_address;               // none: where the peer says
   friend bool operator==(const cluster_peer&, const cluster_peer&) = default;
 };
-enum class redirect_rule { nearest, off }; // which reads a shadow may serve
+enum class redirect_rule { predicted, nearest, off }; // which reads a shadow may serve
 enum class cluster_tls { required, none };
 struct cluster_settings {
   std::optional<endpoint> listen, data_listen;
   std::string secret_file;                            // empty: this node is in no cluster
   std::chrono::milliseconds lease{5'000};
   std::chrono::milliseconds patience{30'000};         // how long requests wait for a home that is gone
-  redirect_rule redirect = redirect_rule::nearest;
+  redirect_rule redirect = redirect_rule::predicted;
   cluster_tls tls = cluster_tls::required;          // of listeners beyond loopback; there is no TLS yet
   std::vector<cluster_peer> peers;
   friend bool operator==(const cluster_settings&, const cluster_settings&) = default;
@@ -63,6 +64,16 @@ struct stage_settings {
   std::string path;
   byte_count capacity;
   friend bool operator==(const stage_settings&, const stage_settings&) = default;
+};
+enum class planner_rule { act, advise, off }; // advise: what would be done is shown, and not done
+struct planner_settings {
+  planner_rule mode = planner_rule::advise;
+  std::chrono::milliseconds every{30'000};
+  byte_count copy_rate{64ull << 20};                  // bytes per second, of all copies into this node
+  std::chrono::milliseconds horizon{1'800'000};       // over which a copy must pay
+  std::chrono::milliseconds stay_min{600'000};        // a shadow is not dropped sooner
+  std::chrono::milliseconds demand_half_life{600'000}; // of what was read lately
+  friend bool operator==(const planner_settings&, const planner_settings&) = default;
 };
 struct archive_settings {
   std::string path;
@@ -78,6 +89,7 @@ struct volume_settings {
   bool read_only = false;
   bool shared = false;                                // several instances may write
   byte_count shadow_granularity;                      // 0: the chunk size
+  planner_rule planner = planner_rule::act;           // the stricter of this and the node's mode counts
   std::vector<std::chrono::seconds> forecast_horizons{std::chrono::minutes{5}, std::chrono::minutes{30}, std::chrono::hours{2}};
   std::optional<std::chrono::seconds> archive_after;
   friend bool operator==(const volume_settings&, const volume_settings&) = default;
@@ -132,6 +144,7 @@ struct settings {
   admin_settings admin;
   cluster_settings cluster;
   std::optional<stage_settings> stage;
+  planner_settings planner;
   std::optional<archive_settings> archive;
   forecast_settings forecast;
   history_settings history;

@@ -200,6 +200,9 @@ void add_node_rows(std::vector<setting_row>& rows) {
                        "requests to other names are refused."));
 }
 
+const choice_codec<planner_rule> a_planner_rule{{"act", "advise", "off"},
+                                                {planner_rule::act, planner_rule::advise, planner_rule::off}};
+
 void add_cluster_rows(std::vector<setting_row>& rows) {
   rows.push_back(object("/cluster", "How this node and its peers reach each other."));
   rows.push_back(value("/cluster/listen", endpoint_codec{endpoint_use::listen_tcp}, AT(cluster.listen),
@@ -215,8 +218,11 @@ void add_cluster_rows(std::vector<setting_row>& rows) {
   rows.push_back(value("/cluster/patience", duration_codec<milliseconds>{100ms, 1h}, AT(cluster.patience), {},
                        "How long requests of a volume wait for its home before they fail."));
   rows.push_back(value("/cluster/redirect",
-                       choice_codec<redirect_rule>{{"nearest", "off"}, {redirect_rule::nearest, redirect_rule::off}},
-                       AT(cluster.redirect), {}, "Which reads a shadow on this node serves: all it can, or none."));
+                       choice_codec<redirect_rule>{{"predicted", "nearest", "off"},
+                                                   {redirect_rule::predicted, redirect_rule::nearest, redirect_rule::off}},
+                       AT(cluster.redirect), {},
+                       "Which reads a shadow on this node serves: those of chunks that are predicted hot for the instance, "
+                       "all where the shadow is the quicker side, or none."));
   rows.push_back(value("/cluster/tls",
                        choice_codec<cluster_tls>{{"required", "none"}, {cluster_tls::required, cluster_tls::none}},
                        AT(cluster.tls), {},
@@ -228,12 +234,30 @@ void add_cluster_rows(std::vector<setting_row>& rows) {
   rows.push_back(value("/cluster/peers/*/address", endpoint_codec{endpoint_use::connect},
                        AT(cluster.peers[i].address), {.required = true, .example = "127.0.0.1:10901"},
                        "The peer's cluster.listen, as it is reached from here."));
+  rows.push_back(value("/cluster/peers/*/data_address", endpoint_codec{endpoint_use::connect},
+                       AT(cluster.peers[i].data_address),
+                       {.absent = "where the peer says that it listens", .example = "127.0.0.1:10903"},
+                       "The peer's cluster.data_listen, as it is reached from here: through a forwarded port, say."));
 
   rows.push_back(optional_object("/stage", AT(stage), "The fast store for shadows of volumes."));
   rows.push_back(value("/stage/path", path_codec{}, AT(stage->path), {.required = true, .example = "/nvme/gnomon"},
                        "Its directory, best on NVMe."));
   rows.push_back(value("/stage/capacity", size_codec{mib(16), byte_count{volume_bytes_max}}, AT(stage->capacity),
                        {.required = true, .example = "64GiB"}, "How much of the device shadows may use."));
+  rows.push_back(object("/planner", "What this node does by itself about shadows of other nodes' volumes."));
+  rows.push_back(value("/planner/mode", a_planner_rule, AT(planner.mode), {.change = live},
+                       "\"act\" makes and drops shadows, \"advise\" shows what it would do, \"off\" does nothing."));
+  rows.push_back(value("/planner/every", duration_codec<milliseconds>{100ms, 1h}, AT(planner.every), {.change = live},
+                       "The time between two plans."));
+  rows.push_back(value("/planner/copy_rate", size_codec{kib(64), tib(1)}, AT(planner.copy_rate), {.change = live},
+                       "Bytes per second that its shadows may copy into this node, together."));
+  rows.push_back(value("/planner/horizon", duration_codec<milliseconds>{1s, 7 * day}, AT(planner.horizon),
+                       {.change = live}, "A copy must pay within this time."));
+  rows.push_back(value("/planner/stay_min", duration_codec<milliseconds>{0ms, 7 * day}, AT(planner.stay_min),
+                       {.change = live}, "What it has made is not dropped sooner."));
+  rows.push_back(value("/planner/demand_half_life", duration_codec<milliseconds>{1s, 7 * day},
+                       AT(planner.demand_half_life), {.change = live},
+                       "After this time a read counts half as observed demand."));
   rows.push_back(optional_object("/archive", AT(archive), "The slow, cheap store for cold chunks and old layers."));
   rows.push_back(value("/archive/path", path_codec{}, AT(archive->path),
                        {.required = true, .example = "/mnt/archive"}, "Its directory."));
@@ -279,6 +303,8 @@ void add_volume_rows(std::vector<setting_row>& rows) {
             AT(volumes[i].shadow_granularity), {.change = live, .absent = "one chunk", .example = "1GiB"},
             "The unit of shadows: a multiple of the volume's chunk, which is the smallest power of two from 16MiB "
             "up that gives at most 4096 chunks."));
+  rows.push_back(value("/volumes/*/planner", a_planner_rule, AT(volumes[i].planner), {.change = live},
+                       "What planners of all nodes may do about this volume; a node's own planner.mode may be stricter."));
   rows.push_back(object("/volumes/*/forecast", "What is predicted for the volume."));
   rows.push_back(value("/volumes/*/forecast/horizons", duration_codec<seconds>{1min, 7 * day},
                        AT(volumes[i].forecast_horizons), {.change = live, .count_min = 1, .count_max = horizons_max},

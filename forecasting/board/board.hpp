@@ -58,12 +58,21 @@ struct board_window {
   double fraction_of_mean = 0; // its mean load over the past's mean
 };
 
+// The requests expected slot by slot, as one plans by them (plan_load() in outlook/windows.hpp).
+struct load_ahead {
+  double start_seconds = 0, step_seconds = 0;
+  double mean_per_second = 0;    // of the past
+  std::vector<float> per_second; // at most board_slots_max
+};
+inline constexpr std::size_t board_slots_max = 512;
+
 // What a forecaster publishes about a subject.
 struct load_outlook {
   double fitted_seconds = 0;             // when the requests were fitted; 0: not yet
   std::vector<load_horizon> horizons;    // ascending
   std::vector<board_window> quiet, busy; // in order of time
   bool enough_past = false;              // false: little more than "as now"
+  load_ahead ahead;                      // of a volume; empty for parts of it
 
   // The horizon nearest to this one; none without any.
   const load_horizon* at(double ahead_seconds) const;

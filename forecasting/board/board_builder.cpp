@@ -43,6 +43,11 @@ void make_finite(load_outlook& load) {
     make_finite(horizon.accuracy.served_mase), make_finite(horizon.accuracy.naive_mase);
     make_finite(horizon.burst.threshold_per_second), make_finite(horizon.burst.chance);
   }
+  if (load.ahead.per_second.size() > board_slots_max)
+    load.ahead.per_second.resize(board_slots_max);
+  make_finite(load.ahead.start_seconds), make_finite(load.ahead.step_seconds), make_finite(load.ahead.mean_per_second);
+  for (auto& slot : load.ahead.per_second)
+    make_finite(slot);
   for (auto* windows : {&load.quiet, &load.busy}) {
     if (windows->size() > board_windows_max)
       windows->resize(board_windows_max);
@@ -74,6 +79,7 @@ std::shared_ptr<const load_outlook> scaled(const load_outlook& load, double shar
   if (load.horizons.empty())
     return no_load();
   auto out = std::make_shared<load_outlook>(load);
+  out->ahead = {};
   for (auto& horizon : out->horizons) {
     for (auto& one : horizon.load)
       one = {one.per_second * share, one.low * share, one.high * share};
@@ -150,6 +156,7 @@ private:
 
 std::size_t bytes_of(const load_outlook& load) noexcept {
   return sizeof load + load.horizons.capacity() * sizeof(load_horizon) +
+         load.ahead.per_second.capacity() * sizeof(float) +
          (load.quiet.capacity() + load.busy.capacity()) * sizeof(board_window);
 }
 

@@ -123,6 +123,9 @@ private:
     });
     std::vector<double> space(input_.nodes.size()), copies(input_.nodes.size()), events(input_.nodes.size());
     std::map<std::uint32_t, double> quota;
+    for (const auto& c : candidates_) // what events brought in earlier plans counts against their share, too
+      if (c.shadow != none && is_for_event(c))
+        events[std::get<0>(c.key)] += c.worth.bytes;
     for (const std::size_t i : order) {
       candidate& c = candidates_[i];
       const auto [node, volume, chunk] = c.key;
@@ -144,6 +147,13 @@ private:
       copies[node] += copied ? bytes : 0;
       events[node] += by_event ? bytes : 0;
     }
+  }
+
+  // An event is the only reason for a chunk that is there.
+  bool is_for_event(const candidate& c) const {
+    const auto& reads = c.worth.reads;
+    return reads.because == prediction_kind::event ||
+           (reads.per_second <= 0 && input_.shadows[c.shadow].kind == prediction_kind::event);
   }
 
   decision made(decision_kind kind, std::uint32_t node, std::uint32_t volume, std::uint64_t first,

@@ -5,7 +5,7 @@
 #include <optional>
 #include <random>
 
-#include "forecasting/outlook/windows.hpp"
+#include "forecasting/outlook/snapshot_schedule.hpp"
 
 namespace gnomon::forecasting {
 
@@ -50,8 +50,8 @@ private:
   double mean_, quarter_ = 0;
 };
 
-// What is expected of the slots from `from` on, from what was seen before; nothing where the forecast says nothing.
-std::optional<grid> expected(const grid& load, uword from, uword slots) {
+// What is expected of the slots from `from` on, from what was seen before.
+expected_demand expected(const grid& load, uword from, uword slots) {
   grid past;
   past.start_seconds = load.start_seconds;
   past.step_seconds = load.step_seconds;
@@ -60,17 +60,19 @@ std::optional<grid> expected(const grid& load, uword from, uword slots) {
   ensemble.horizon_slots = slots;
   const auto model = learn_forecast(past, ensemble);
   if (!model || model->observed_slots == 0 || !(model->scale > 0))
-    return std::nullopt;
-  return plan_load(*model);
+    return {{}, 0, "nothing was learned"};
+  return {plan_load(*model), model->mean_load, {}};
 }
 
-std::optional<uword> planned_start(const std::optional<grid>& ahead, uword offset, uword window, uword length) {
-  if (!ahead || ahead->size() < offset + window)
+// The slot, from `first` on, in which a layer of `length` slots starts; none where the forecast says nothing.
+std::optional<uword> planned_start(const expected_demand& ahead, const grid& load, uword first, uword window,
+                                   uword length) {
+  const layer_choice choice{load.time_of(first), load.time_of(first + window),
+                            static_cast<double>(length) * load.step_seconds};
+  const auto chosen = choose_start(choice, ahead);
+  if (chosen.reason == start_reason::schedule || chosen.reason == start_reason::deadline)
     return std::nullopt;
-  const arma::vec sums = sums_of_stretches(ahead->value, offset, offset + window, length);
-  if (!(sums.max() > sums.min()))
-    return std::nullopt;
-  return sums.index_min();
+  return static_cast<uword>(std::llround((chosen.start - choice.from) / load.step_seconds));
 }
 
 void finish(std::array<timing_score, snapshot_timing_count>& scores) {
@@ -122,7 +124,7 @@ result<snapshot_scores> simulate_snapshots(const grid& load, const snapshot_opti
   for (uword from = learn; from + a_day <= load.size(); from += a_day) {
     const start_choice today(known.value, from, from + a_day, baseline);
     out.days += 1;
-    const auto start = planned_start(expected(known, from, a_day), 0, a_day, baseline);
+    const auto start = planned_start(expected(known, from, a_day), known, from, a_day, baseline);
     out.planned_by_schedule += start ? 0 : 1;
     const double at = static_cast<double>(from + start.value_or(0)) * step;
     if (last_baseline >= 0)
@@ -137,14 +139,14 @@ result<snapshot_scores> simulate_snapshots(const grid& load, const snapshot_opti
       today.add(of(out.baselines, snapshot_timing::oracle), today.quietest());
     }
     const uword every = std::max(an_hour, slots(o.plan_every_seconds) / an_hour * an_hour);
-    std::optional<grid> ahead;
+    expected_demand ahead;
     for (uword h = 0; h + an_hour <= a_day; h += an_hour) {
       if (h % every == 0)
         ahead = expected(known, from + h, every);
       const start_choice now(known.value, from + h, from + h + an_hour, differential);
       if (now.says_nothing())
         continue;
-      const auto planned = planned_start(ahead, h % every, an_hour, differential);
+      const auto planned = planned_start(ahead, known, from + h, an_hour, differential);
       now.add(of(out.differentials, snapshot_timing::planned), planned.value_or(0));
       now.add_mean(of(out.differentials, snapshot_timing::fixed));
       now.add(of(out.differentials, snapshot_timing::random), random() % now.starts());

@@ -27,6 +27,11 @@ result<void> cluster::open() {
   registry_.data_login = [this](const session::session_id& id, const session::proof& proven) {
     return ready_.load(std::memory_order_acquire) ? streams_->home().check_data_login(id, proven) : std::nullopt;
   };
+  registry_.on_remote_writer = [this](const volume_core& core) {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = remotes_.find(core.uuid()); found != remotes_.end() && !stopped_)
+      found->second.way->claim();
+  };
   auto record = lease_record::open(options_.data_dir + "/leases", options_.settings.lease);
   if (!record)
     return tl::unexpected(record.error());
@@ -73,13 +78,17 @@ void cluster::adopt(volume_core& core) {
     return;
   auto before = std::make_shared<home_volume>(streams_->home(), plane_, core.uuid());
   {
+    const std::lock_guard lock(mutex_); // first: a shadow that comes on record from now on finds it here
+    homes_[core.uuid()] = before;
+  }
+  {
     const std::lock_guard lock(record_mutex_);
+    if (record_->contains(core.uuid()))
+      before->shadowed();
     if (record_->rebooted() && record_->left_behind().contains(core.uuid()))
       before->wait_for_leases();
   }
   core.set_before(before);
-  const std::lock_guard lock(mutex_);
-  homes_[core.uuid()] = before;
 }
 
 void cluster::volumes_changed() {
@@ -88,9 +97,21 @@ void cluster::volumes_changed() {
   std::vector<session::told_volume> all;
   for (const auto& core : registry_.all()) {
     const auto spec = core->spec();
-    all.push_back({spec.uuid, spec.name, spec.size, spec.read_only, spec.shared});
+    const std::lock_guard lock(mutex_);
+    const auto rule = planner_rules_.find(spec.name);
+    all.push_back({spec.uuid, spec.name, spec.size, spec.read_only, spec.shared,
+                   rule == planner_rules_.end() ? planner_rule::act : rule->second});
   }
   streams_->set_catalogue(std::move(all));
+  std::vector<node_name> again; // a name may be free now
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [home, c] : catalogues_)
+      if (c.incomplete)
+        again.push_back(node_name{home});
+  }
+  for (const auto& home : again)
+    queue_catalogue(home);
 }
 
 bool cluster::stop(boot_time until) {
@@ -113,15 +134,21 @@ bool cluster::stop(boot_time until) {
   };
   while (busy() && boot_clock::now() < until)
     std::this_thread::sleep_for(std::chrono::milliseconds{5});
-  if (streams_)
+  if (streams_) {
     streams_->stop();
+    streams_->home().stop(); // nothing ends a lease any more: what waits for one is answered
+  }
   return !busy();
 }
 
 // --- this node as a home
 
 result<void> cluster::record_shadow(const node_name& gateway, const volume_uuid& volume) {
-  if (!registry_.find(volume))
+  const auto on_record = [&] { // it is served here, and will be again
+    const std::lock_guard lock(record_mutex_);
+    return record_->contains(volume);
+  };
+  if (!registry_.find(volume) && !on_record())
     return fail(errc::not_found, "node " + options_.self.value + " does not serve this volume");
   {
     const std::lock_guard lock(record_mutex_);
@@ -160,42 +187,141 @@ void cluster::tell_lanes(const node_name& home, session::start_id home_start) {
 void cluster::session_opened(const node_name& home, const session::open_session& session) {
   tell_lanes(home, session.home_start);
 }
-void cluster::session_over(const node_name& home) { tell_lanes(home, {}); }
-
-void cluster::volume_told(const node_name& home, const session::told_volume& volume) {
-  if (!plane_.blocking.submit([this, home, volume] { open_remote(home, volume); }))
-    log::warning("volume {} of node {} is not served here: too many changes are waiting", volume.name.value, home.value);
+void cluster::session_over(const node_name& home) {
+  {
+    const std::lock_guard lock(mutex_);
+    catalogues_[home.value].arriving.clear();
+  }
+  tell_lanes(home, {});
 }
 
-void cluster::volume_gone(const node_name&, const volume_uuid&) {} // its requests are answered with an error in time
+void cluster::volume_told(const node_name& home, const session::told_volume& volume) {
+  const std::lock_guard lock(mutex_);
+  auto& arriving = catalogues_[home.value].arriving;
+  if (arriving.size() < session::session_streams::told_volumes_max)
+    arriving.push_back(volume);
+}
 
-void cluster::open_remote(const node_name& home, const session::told_volume& volume) {
-  std::shared_ptr<volume_core> known;
+// The end of a catalogue. A volume that is not in it may be opened again: its requests are answered with an error in time.
+void cluster::volume_gone(const node_name& home, const volume_uuid&) {
+  {
+    const std::lock_guard lock(mutex_);
+    auto& c = catalogues_[home.value];
+    c.last = std::exchange(c.arriving, {});
+  }
+  queue_catalogue(home);
+}
+
+void cluster::queue_catalogue(const node_name& home) {
+  if (plane_.maintenance.submit(opening_lane_, [this, home] { take_catalogue(home); }))
+    return;
+  log::warning("what node {} serves is not taken in now: too many changes are waiting", home.value);
+  const std::lock_guard lock(mutex_);
+  catalogues_[home.value].incomplete = true;
+}
+
+void cluster::take_catalogue(const node_name& home) {
+  const std::lock_guard one_at_a_time(catalogue_mutex_);
+  std::vector<session::told_volume> told;
   {
     const std::lock_guard lock(mutex_);
     if (stopped_)
       return;
+    told = catalogues_[home.value].last;
+  }
+  free_names(home, told);
+  bool complete = true;
+  for (const auto& volume : told)
+    complete &= open_remote(home, volume);
+  const std::lock_guard lock(mutex_);
+  catalogues_[home.value].incomplete = !complete;
+}
+
+// A name that the home has given to another volume is not that of its former volume any more. That one is renamed, closed
+// or deleted there: unless it has a name in the catalogue, its clients would go on with a volume that they did not mean.
+void cluster::free_names(const node_name& home, const std::vector<session::told_volume>& told) {
+  std::map<volume_name, volume_uuid> named;
+  std::set<volume_uuid> present;
+  for (const auto& volume : told) {
+    named[volume.name] = volume.uuid;
+    present.insert(volume.uuid);
+  }
+  std::vector<std::shared_ptr<volume_core>> former;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& [uuid, r] : remotes_)
+      if (const auto now = named.find(r.core->spec().name);
+          r.home == home && now != named.end() && now->second != uuid) {
+        former.push_back(r.core);
+        r.named = false;
+        r.told = {};
+      }
+  }
+  for (const auto& core : former) {
+    registry_.remove_remote(*core);
+    if (present.contains(core->uuid()))
+      continue; // it gets its new name
+    const volume_name name = core->spec().name;
+    log::info("volume {} of node {} is another one now; clients of the former one are disconnected", name.value,
+              home.value);
+    (void)drop_shadow(name); // if it has one
+    registry_.rename_remote(*core, volume_name{core->uuid().to_string()});
+    hooks_.drop_clients(*core);
+  }
+}
+
+bool cluster::update_remote(volume_core& core, const session::told_volume& volume) {
+  {
+    std::lock_guard control{core.control};
+    if (volume.size > core.spec().size && core.grow_file(volume.size)) {
+      core.change_spec([&](volume_spec& s) { s.size = volume.size; });
+      core.publish([&](route& r) { r.size = volume.size; });
+    }
+    core.change_spec([&](volume_spec& s) {
+      s.read_only = volume.read_only;
+      s.shared = volume.shared;
+    });
+  }
+  if (core.spec().name != volume.name) {
+    log::info("volume {} of another node is named {} now", core.spec().name.value, volume.name.value);
+    registry_.rename_remote(core, volume.name);
+  }
+  const std::lock_guard lock(mutex_);
+  const auto found = remotes_.find(volume.uuid);
+  if (found == remotes_.end())
+    return true;
+  auto& r = found->second;
+  const auto added = registry_.add_remote(r.core);
+  if (!added)
+    log::error("volume {} of node {} is not served here: {}", volume.name.value, r.home.value, added.error().message);
+  r.named = added.has_value();
+  r.told = volume;
+  return r.named;
+}
+
+bool cluster::open_remote(const node_name& home, const session::told_volume& volume) {
+  std::shared_ptr<volume_core> known;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_)
+      return true;
     if (const auto found = remotes_.find(volume.uuid); found != remotes_.end()) {
       if (found->second.home != home) {
         log::error("nodes {} and {} both claim volume {}; that of {} is refused", found->second.home.value,
                    home.value, volume.uuid.to_string(), home.value);
-        return;
+        return true;
       }
       known = found->second.core;
+      found->second.planner = volume.planner;
+      if (found->second.named && found->second.told == volume && registry_.is_remote(*known))
+        return true;
     }
   }
-  if (known) {
-    std::lock_guard control{known->control};
-    if (volume.size > known->spec().size && known->grow_file(volume.size)) {
-      known->change_spec([&](volume_spec& s) { s.size = volume.size; });
-      known->publish([&](route& r) { r.size = volume.size; });
-    }
-    known->change_spec([&](volume_spec& s) { s.read_only = volume.read_only; });
-    return;
-  }
+  if (known)
+    return update_remote(*known, volume);
   if (registry_.find(volume.uuid)) {
     log::error("node {} claims volume {}, which has its home here", home.value, volume.uuid.to_string());
-    return;
+    return false;
   }
   volume_spec spec;
   spec.uuid = volume.uuid;
@@ -210,33 +336,43 @@ void cluster::open_remote(const node_name& home, const session::told_volume& vol
   const int made_errno = errno;
   if (fd >= 0)
     ::close(fd);
-  if (!made)
-    return log::error("volume {} of node {}: {}: {}", volume.name.value, home.value, spec.path,
-                      std::strerror(made_errno));
+  if (!made) {
+    log::error("volume {} of node {}: {}: {}", volume.name.value, home.value, spec.path, std::strerror(made_errno));
+    return false;
+  }
   auto core = volume_core::open(spec, plane_);
-  if (!core)
-    return log::error("volume {} of node {}: {}", volume.name.value, home.value, core.error().message);
+  if (!core) {
+    log::error("volume {} of node {}: {}", volume.name.value, home.value, core.error().message);
+    return false;
+  }
   (*core)->change_spec([&](volume_spec& s) { s.read_only = volume.read_only; });
   remote_options o;
   o.self = options_.self;
   o.home = home;
   o.volume = volume.uuid;
+  o.redirect = options_.settings.redirect;
   o.patience = options_.settings.patience;
   o.streams = streams_.get();
   o.drop_clients = [this, core = core->get()] { hooks_.drop_clients(*core); };
+  o.has_writers = [core = core->get()] { return !core->writers().empty(); };
   auto way = std::make_shared<remote_volume>(std::move(o), plane_);
   (*core)->set_before(way);
   const std::lock_guard lock(mutex_);
-  if (stopped_ || remotes_.contains(volume.uuid))
-    return;
-  if (auto added = registry_.add_remote(*core); !added)
-    return log::error("volume {} of node {} is not served here: {}", volume.name.value, home.value,
-                      added.error().message);
+  if (stopped_)
+    return true;
+  if (auto added = registry_.add_remote(*core); !added) {
+    log::error("volume {} of node {} is not served here: {}", volume.name.value, home.value, added.error().message);
+    return false;
+  }
   way->session_changed(streams_->current(home).home_start);
   auto& r = remotes_[volume.uuid];
   r.home = home;
   r.core = std::move(*core);
   r.way = std::move(way);
+  r.planner = volume.planner;
+  r.told = volume;
+  r.named = true;
+  return true;
 }
 
 cluster::remote* cluster::find(const volume_name& name) {
@@ -244,118 +380,6 @@ cluster::remote* cluster::find(const volume_name& name) {
     if (r.core->spec().name == name)
       return &r;
   return nullptr;
-}
-
-result<void> cluster::create_shadow(const volume_name& name) {
-  if (!options_.stage)
-    return fail(errc::unsupported, "this node has no stage: set stage.path and stage.capacity");
-  if (options_.settings.redirect == redirect_rule::off)
-    return fail(errc::unsupported, "cluster.redirect is \"off\": no read would be served from a shadow");
-  std::shared_ptr<session::gateway_shadow> shadow;
-  node_name home;
-  shadow_filler* filler = nullptr;
-  {
-    const std::lock_guard lock(mutex_);
-    remote* const r = find(name);
-    if (!r)
-      return registry_.find(name) ? fail(errc::unsupported, "volume " + name.value +
-                                                                " has its home here; shadows are made on other nodes")
-                                  : fail(errc::not_found, "no volume " + name.value + " of another node is known here");
-    if (r->shadow)
-      return fail(errc::already_exists, "volume " + name.value + " has a shadow here");
-    std::erase_if(stopping_, [](const auto& f) { return f->stopped(); });
-    if (!stopping_.empty())
-      return fail(errc::busy, "a shadow is being dropped; try again");
-    byte_count used;
-    for (const auto& [uuid, other] : remotes_)
-      if (other.shadow)
-        used.value += other.core->spec().size.value;
-    const auto size = r->core->spec().size;
-    if (used.value + size.value > options_.stage->capacity.value)
-      return fail(errc::no_space, "a shadow of volume " + name.value + " needs " + std::to_string(size.value) +
-                                      " bytes; " + std::to_string(options_.stage->capacity.value - used.value) +
-                                      " of stage.capacity are left");
-    home = r->home;
-    shadow = std::make_shared<session::gateway_shadow>(r->core->uuid(),
-                                                       (size.value + granule_bytes - 1) / granule_bytes,
-                                                       streams_->lease_of(home));
-    r->shadow = shadow;
-    r->trouble.clear();
-    r->filler = std::make_unique<shadow_filler>(*r->way, *r->core, shadow,
-                                                *plane_.rings[std::hash<volume_uuid>{}(r->core->uuid()) %
-                                                              plane_.rings.size()]);
-    filler = r->filler.get();
-    r->way->set_shadow(shadow);
-  }
-  filler->start();
-  return streams_->add_shadow(home, shadow);
-}
-
-result<void> cluster::drop_shadow(const volume_name& name) {
-  node_name home;
-  volume_uuid uuid;
-  {
-    const std::lock_guard lock(mutex_);
-    remote* const r = find(name);
-    if (!r || !r->shadow)
-      return fail(errc::not_found, "volume " + name.value + " has no shadow here");
-    home = r->home;
-    uuid = r->core->uuid();
-    r->way->set_shadow(nullptr);
-    r->shadow.reset();
-    r->filler->stop();
-    stopping_.push_back(std::move(r->filler));
-  }
-  streams_->drop_shadow(home, uuid);
-  return {};
-}
-
-cluster_report cluster::report() const {
-  cluster_report out;
-  if (!streams_)
-    return out;
-  for (const auto& p : streams_->peers())
-    out.peers.push_back({p.node, p.address, p.state, p.trouble,
-                         std::chrono::duration_cast<microseconds>(p.round_trip), p.sessions, 0});
-  for (const auto& g : streams_->home().status())
-    out.gateways.push_back({g.node, g.open, g.shadows, g.outstanding, g.invalidations, g.granules});
-  const std::lock_guard lock(mutex_);
-  for (const auto& [uuid, r] : remotes_) {
-    for (auto& p : out.peers)
-      if (p.node == r.home)
-        ++p.volumes;
-    remote_volume_status s;
-    const auto spec = r.core->spec();
-    s.volume = spec.name;
-    s.uuid = uuid;
-    s.home = r.home;
-    s.size = spec.size;
-    s.has_shadow = r.shadow != nullptr;
-    if (r.shadow) {
-      s.valid_bytes = byte_count{std::min(r.shadow->valid_granules() * granule_bytes, spec.size.value)};
-      s.serving = r.shadow->serving();
-      s.filled_bytes = byte_count{r.filler->filled_bytes()};
-      s.void_fills = r.filler->void_fills();
-      s.passes = r.filler->passes();
-      s.trouble = streams_->take_refusal(r.home, uuid);
-      if (r.filler->device_errno() != 0)
-        s.trouble = std::string("its file cannot be written: ") + std::strerror(r.filler->device_errno());
-    }
-    const auto& c = r.way->counters();
-    s.near = c.near;
-    s.far = c.far;
-    s.not_valid = c.not_valid;
-    s.no_lease = c.no_lease;
-    s.no_shadow = c.no_shadow;
-    s.overtaken = c.overtaken;
-    s.device_failed = c.device_failed;
-    s.changes = c.changes;
-    s.lost_changes = c.lost_changes;
-    s.near_us = s.near != 0 ? c.near_ns / s.near / 1000 : 0;
-    s.far_us = s.far != 0 ? c.far_ns / s.far / 1000 : 0;
-    out.volumes.push_back(std::move(s));
-  }
-  return out;
 }
 
 } // namespace gnomon::io

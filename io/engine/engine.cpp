@@ -73,14 +73,35 @@ result<void> node_engine::start_rings(std::uint32_t ring_count) {
     h.each_second = [this, index, service](ring&) {
       service->each_second();
       if (index.value == 0)
-        plane_.epochs.reclaim();
+        reclaim();
     };
     h.at_exit = [this, index](ring&) { plane_.epochs.offline(index); };
     if (auto started = plane_.rings[i]->start(std::move(h)); !started)
       return started;
   }
   watch_rings();
+  hydrator_ = std::make_unique<hydrator>([this] {
+    latency_histogram all;
+    for (const auto& core : registry_.all()) {
+      const auto counted = core->meter().sum();
+      for (const auto op : {operation::read, operation::write})
+        all.merge(counted.by_operation[static_cast<std::size_t>(op)].latency);
+    }
+    return all;
+  });
   return {};
+}
+
+// On a thread: what goes with a route may be the spill of a capture, and closing that frees gigabytes on a disk.
+void node_engine::reclaim() {
+  if (plane_.epochs.pending() == 0 || reclaiming_.exchange(true))
+    return;
+  const bool queued = plane_.granule_work.submit(reclaiming_lane_, [this] {
+    plane_.epochs.reclaim();
+    reclaiming_ = false;
+  });
+  if (!queued)
+    reclaiming_ = false; // in a second again; after a stop the epochs' end frees all
 }
 
 // A ring that waits for a disk in spite of all care keeps the others from that disk, and leaves a line in the log.
@@ -127,6 +148,8 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
     return stop_result_;
   stopped_ = true;
   registry_.stop(); // no new connections, ESHUTDOWN to whoever logs in
+  if (hydrator_)
+    hydrator_->stop();
   {
     std::lock_guard listeners_lock{listeners_mutex_};
     for (auto& l : listeners_)
@@ -136,8 +159,8 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
   auto served = registry_.all();
   for (auto& core : registry_.remotes())
     served.push_back(std::move(core));
-  for (const auto& core : served) {
-    std::lock_guard control{core->control};
+  plane_.generations.poke(); // changes that wait for requests look at registry_.stopping()
+  for (const auto& core : served) { // without its control: a change that waits for a disk may hold it
     core->publish([](route& r) { r.closing = true; });
     core->granules().begin_close();
   }
@@ -157,24 +180,22 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
       std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }
   bool abandoned = open() || unanswered;
-  plane_.blocking.stop();
-  abandoned |= !plane_.seeking.stop(std::max(until, std::chrono::steady_clock::now() + std::chrono::seconds{1}));
-  for (const auto& core : registry_.all()) {
-    const auto left = std::max<std::chrono::nanoseconds>(until - std::chrono::steady_clock::now(), std::chrono::seconds{1});
-    if (auto drained = drain(core, boot_clock::now() + left); !drained) {
-      log::error("{}", drained.error().to_string());
-      core->granules().close_in_doubt();
-      abandoned = true;
-    } else if (const auto synced = core->final_sync(); !synced) {
-      log::error("{}", synced.error().to_string());
-      if (!core->failure_is_recorded())
-        stop_result_ = fail(errc::io_failed, synced.error().message + "; it could not be recorded",
-                            synced.error().os_errno);
-      core->granules().close_in_doubt();
-    } else {
-      core->granules().close_clean();
-    }
+  const auto left = std::max<std::chrono::nanoseconds>(until - std::chrono::steady_clock::now(), std::chrono::seconds{1});
+  const auto last = std::chrono::steady_clock::now() + left + last_sync_patience;
+  last_syncs_ = std::make_unique<last_syncs>(plane_.generations, [this](const volume_core& core) {
+    return registry_.find(core.uuid()).get() == &core;
+  });
+  for (const auto& core : registry_.all())
+    last_syncs_->begin(core, boot_clock::now() + left);
+  if (!plane_.maintenance.stop(last)) {
+    log::error("changes of volumes do not end");
+    abandoned = true;
   }
+  const auto synced = last_syncs_->wait(last);
+  if (!synced.unrecorded)
+    stop_result_ = synced.unrecorded;
+  abandoned |= synced.late;
+  abandoned |= !plane_.seeking.stop(std::max(until, std::chrono::steady_clock::now() + std::chrono::seconds{1}));
   {
     std::lock_guard recorders_lock{recorders_mutex_};
     for (auto& [uuid, one] : recorders_) {
@@ -187,7 +208,7 @@ result<void> node_engine::stop(std::chrono::milliseconds grace) {
       one->stop();
     recorders_.clear();
   }
-  abandoned |= !plane_.granule_work.stop(std::max(until, std::chrono::steady_clock::now() + std::chrono::seconds{1}));
+  abandoned |= !plane_.granule_work.stop(std::max(last, std::chrono::steady_clock::now() + std::chrono::seconds{1}));
   plane_.generations.stop();
   if (abandoned) {
     stop_result_ = fail(errc::timed_out, "the node stopped with requests under way");

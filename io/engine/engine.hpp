@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -20,6 +21,7 @@
 #include "config/error.hpp"
 #include "config/settings/settings.hpp"
 #include "config/types.hpp"
+#include "config/work_control.hpp"
 #include "io/granule/generation.hpp"
 #include "io/measure/reports.hpp"
 #include "io/types.hpp"
@@ -45,24 +47,51 @@ struct gateway_report { // a peer that is a gateway of volumes homed here
   bool open = false;
   std::uint64_t shadows = 0, outstanding = 0, invalidations = 0, granules = 0;
 };
+// Reads at a gateway: served near, and at the home by reason.
+struct read_report {
+  std::optional<instance_id> instance; // none: of those together that found no place in the table
+  std::uint64_t near = 0, far = 0, not_predicted = 0, not_valid = 0, no_lease = 0, no_shadow = 0, slower = 0,
+                overtaken = 0, device_failed = 0;
+  std::uint64_t near_ns = 0, far_ns = 0; // spent, each side
+  std::uint64_t near_us() const { return near == 0 ? 0 : near_ns / near / 1000; } // mean
+  std::uint64_t far_us() const { return far == 0 ? 0 : far_ns / far / 1000; }
+};
 struct remote_volume_status {
   volume_name volume;
   volume_uuid uuid;
   node_name home;
   byte_count size;
   bool has_shadow = false, serving = false;
-  byte_count valid_bytes, filled_bytes;
+  bool by_hand = false;           // an operator made the shadow: it is for the whole volume, and the planner leaves it
+  byte_count valid_bytes, filled_bytes, wanted_bytes;
+  std::vector<shadowed_chunk> chunks; // that it is for, where the planner made it
   std::uint64_t void_fills = 0, passes = 0;
   std::string trouble;
-  // reads: served near, and at the home by reason; changes
-  std::uint64_t near = 0, far = 0, not_valid = 0, no_lease = 0, no_shadow = 0, overtaken = 0, device_failed = 0;
+  read_report reads; // of all instances
+  std::vector<read_report> instances;
   std::uint64_t changes = 0, lost_changes = 0;
-  std::uint64_t near_us = 0, far_us = 0; // mean latency of reads, each side
+  std::uint64_t near_p50_ns = 0, far_p50_ns = 0; // moving medians of reads, each side; 0: not measured
+};
+struct remote_volume_entry {
+  volume_uuid uuid;
+  volume_name name;
+  byte_count size;
+  node_name home;
+  planner_rule planner = planner_rule::act; // what its home lets planners do
+  friend bool operator==(const remote_volume_entry&, const remote_volume_entry&) = default;
+};
+// Reads that another node has announced for this one, of one chunk.
+struct expected_chunk {
+  volume_uuid volume;
+  chunk_index chunk;
+  double reads_per_second = 0;
 };
 struct cluster_report {
   std::vector<peer_report> peers;
   std::vector<gateway_report> gateways;
   std::vector<remote_volume_status> volumes; // homed elsewhere, served here
+  std::vector<expected_chunk> expected;      // by volume and chunk
+  byte_count stage_used, stage_capacity;     // by shadows
 };
 
 struct engine_options {
@@ -116,8 +145,8 @@ public:
 
   // --- captures, one at a time per volume. begin_capture() makes a cut, or takes over the one that `held` made, and
   // answers once every change from before it is over. busy: a capture runs already; not_found: `held` made no cut
-  // here, or it was not taken over within a minute.
-  virtual void begin_capture(volume_uuid volume, capture_kind kind, std::optional<hold_id> held,
+  // here, or it was not taken over within a minute; io_failed: a sync of the volume failed.
+  virtual void begin_capture(volume_uuid volume, capture_order order, std::optional<hold_id> held,
                              std::function<void(result<capture_begun>)> done) = 0;
   // Content as of the cut, from granule `from` on, at most `granules_max` granules (and 64). One call at a time; `from`
   // is the `next` of the piece before, since each granule is delivered once.
@@ -130,11 +159,39 @@ public:
   // --- granules that a volume's own file does not hold yet (volume_spec::source)
   // Copies [first, first + granules) from the source into the file, those that are missing; client requests go first.
   virtual void bring_in(volume_uuid volume, granule_index first, std::uint32_t granules, done_callback done) = 0;
+  // The hydrator: brings in what is missing of `plan`, in its order, in the background. It keeps to the budget of
+  // `control` and slows down while clients' latency suffers, pauses and ends (errc::shutting_down) as `control` says, and
+  // counts there in bytes. Granules that are present already count as done. It asks for a sync every 64 MiB or 5 s.
+  // `done` is called once: ok says that every granule of the plan is present, durably. limit_reached: hydrations_max
+  // are under way; else as bring_in(). Several hydrations of one volume may run; what one has brought in the other skips.
+  virtual void hydrate(volume_uuid, granule_plan, std::shared_ptr<work_control>, done_callback done) {
+    done(no_sources());
+  }
   // Nothing: the volume has no source, or is not open.
   virtual std::optional<presence_report> presence(volume_uuid volume) const = 0;
   // Every granule is present, durably, and the catalogue no longer names the source: it is used no more when `done`
   // is called. invalid_argument: granules are missing.
   virtual void drop_source(volume_uuid volume, done_callback done) = 0;
+
+  // From now on missing granules come from `source`, which has every granule that the one before has and that the file
+  // does not hold; `done` is called when nobody uses the one before any more. The volume has a source, or an archiving
+  // of it is under way; else invalid_argument.
+  virtual void set_source(volume_uuid, std::shared_ptr<granule_source>, done_callback done) { done(no_sources()); }
+
+  // --- archiving: the content of `run` is read, stored elsewhere by the caller, and given back by the volume's file.
+  // One at a time per volume (busy). From here on the engine notes which granules of `run` change after they were read.
+  // unsupported: a block device, or the volume has grown over `run` since its presence was noted first.
+  virtual void begin_archive(volume_uuid, granule_run, done_callback done) { done(no_sources()); }
+  // Logical content, as read_capture() delivers it: from granule `from` on, at most 64 and none behind the run.
+  virtual void read_archive(volume_uuid, granule_index, std::uint32_t, std::function<void(result<capture_piece>)> done) {
+    done(no_sources());
+  }
+  // What was read is durable elsewhere and named durably, and set_source() was answered: granules of the run that did
+  // not change since are no longer present, durably, and their space is given back. Ends the archiving, also where it
+  // fails: what was not given back is served from wherever it is then.
+  virtual void finish_archive(volume_uuid, std::function<void(result<punch_report>)> done) { done(no_sources()); }
+  // Ends the archiving; nothing was given back.
+  virtual void abandon_archive(volume_uuid) {}
 
   // --- who uses them
   // In force when it returns. Connections that it does not permit any more are dropped at once.
@@ -159,9 +216,23 @@ public:
   struct cluster_endpoints { std::optional<endpoint> sessions, data; };
   virtual result<cluster_endpoints> listen_cluster() { return cluster_endpoints{}; }
   virtual cluster_report nodes() const { return {}; }
+  virtual std::vector<remote_volume_entry> remote_volumes() const { return {}; } // of nodes(), what they are
   // A shadow of a volume homed elsewhere, on this node's stage. unsupported, not_found, already_exists, no_space, busy.
   virtual result<void> create_shadow(const volume_name&) { return fail(errc::unsupported, "this node is in no cluster"); }
   virtual result<void> drop_shadow(const volume_name&) { return fail(errc::unsupported, "this node is in no cluster"); }
+  // The planner's part of it: adds chunks to the shadow of a remote volume (makes it if there is none) or takes them
+  // out. Where an operator made the shadow, adding changes nothing and narrowing is permission_denied. Others as above.
+  virtual result<void> widen_shadow(volume_uuid, chunk_run) { return fail(errc::unsupported, "this node is in no cluster"); }
+  virtual result<void> narrow_shadow(volume_uuid, chunk_run) { return fail(errc::unsupported, "this node is in no cluster"); }
+  // Tells a gateway which reads an event will bring to it; it forgets them after `stands`. limit_reached.
+  virtual result<void> announce_reads(const node_name&, const expected_chunk&, std::chrono::milliseconds /*stands*/) {
+    return fail(errc::unsupported, "this node is in no cluster");
+  }
+  // What planners of all nodes may do about volumes homed here; those not named: act.
+  virtual void set_planner_rules(std::map<volume_name, planner_rule>) {}
+  virtual void set_copy_rate(double /*bytes_per_second*/) {}
+  // What reads of a remote volume are expected; replaces what was said before. Rings see it at once.
+  virtual void predict_reads(volume_uuid, read_prediction) {}
 
   // --- recording. The sink is called from one drain thread with batches in per-ring order; `dropped` counts records
   // lost because the sink was slow (the clients never wait).
@@ -176,8 +247,12 @@ public:
 
   // Ordered stop: refuse new connections, ESHUTDOWN to new requests, drain (at most `grace`), sync, close, join rings.
   // Blocks; call it from main, never from an actor. Idempotent. timed_out if I/O had to be abandoned (a disk that does
-  // not answer): the engine must then not be destroyed, end the process with _exit.
+  // not answer): the engine must then not be destroyed, end the process with _exit. The status of every volume that
+  // was synced says so all the same.
   virtual result<void> stop(std::chrono::milliseconds grace) = 0;
+
+private:
+  static tl::unexpected<error> no_sources() { return fail(errc::unsupported, "this engine keeps no sources"); }
 };
 
 } // namespace gnomon::io

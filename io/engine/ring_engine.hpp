@@ -14,6 +14,8 @@
 
 #include "io/engine/cluster.hpp"
 #include "io/engine/engine.hpp"
+#include "io/engine/hydrator.hpp"
+#include "io/engine/last_syncs.hpp"
 #include "io/engine/volume_registry.hpp"
 #include "io/nbd/listener.hpp"
 #include "io/nbd/service.hpp"
@@ -26,6 +28,8 @@ namespace gnomon::io {
 
 // How long a close or fence waits for requests under way.
 inline constexpr std::chrono::seconds drain_patience{60};
+// How long a stop waits, after its grace, for the last sync of every volume and for changes under way.
+inline constexpr std::chrono::seconds last_sync_patience{25};
 
 class node_engine final : public engine {
 public:
@@ -55,7 +59,7 @@ public:
             std::function<void(result<held_report>)> done) override;
   void release(volume_uuid volume, hold_id id, std::function<void(result<hold_outcome>)> done) override;
   void abandon(volume_uuid volume, hold_id id) override;
-  void begin_capture(volume_uuid volume, capture_kind kind, std::optional<hold_id> held,
+  void begin_capture(volume_uuid volume, capture_order order, std::optional<hold_id> held,
                      std::function<void(result<capture_begun>)> done) override;
   void read_capture(volume_uuid volume, std::uint64_t id, granule_index from, std::uint32_t granules_max,
                     std::function<void(result<capture_piece>)> done) override;
@@ -63,6 +67,14 @@ public:
   void bring_in(volume_uuid volume, granule_index first, std::uint32_t granules, done_callback done) override;
   std::optional<presence_report> presence(volume_uuid volume) const override;
   void drop_source(volume_uuid volume, done_callback done) override;
+  void hydrate(volume_uuid volume, granule_plan plan, std::shared_ptr<work_control> control,
+               done_callback done) override;
+  void set_source(volume_uuid volume, std::shared_ptr<granule_source> source, done_callback done) override;
+  void begin_archive(volume_uuid volume, granule_run run, done_callback done) override;
+  void read_archive(volume_uuid volume, granule_index from, std::uint32_t granules_max,
+                    std::function<void(result<capture_piece>)> done) override;
+  void finish_archive(volume_uuid volume, std::function<void(result<punch_report>)> done) override;
+  void abandon_archive(volume_uuid volume) override;
 
   void set_access(access_policy policy) override;
   std::vector<connection_status> connections(std::optional<volume_uuid> volume) const override;
@@ -77,6 +89,13 @@ public:
   cluster_report nodes() const override { return cluster_ ? cluster_->report() : cluster_report{}; }
   result<void> create_shadow(const volume_name& volume) override;
   result<void> drop_shadow(const volume_name& volume) override;
+  std::vector<remote_volume_entry> remote_volumes() const override;
+  result<void> widen_shadow(volume_uuid volume, chunk_run run) override;
+  result<void> narrow_shadow(volume_uuid volume, chunk_run run) override;
+  result<void> announce_reads(const node_name& to, const expected_chunk& reads, std::chrono::milliseconds stands) override;
+  void set_planner_rules(std::map<volume_name, planner_rule> rules) override;
+  void set_copy_rate(double bytes_per_second) override;
+  void predict_reads(volume_uuid volume, read_prediction predicted) override;
 
   result<void> start_recording(volume_uuid volume, record_sink sink) override;
   result<void> stop_recording(volume_uuid volume) override;
@@ -99,8 +118,11 @@ private:
   result<void> wait_until_gone(const volume_core& core, const holder_test& whom);
   result<void> close_core(const std::shared_ptr<volume_core>& core);
   result<void> drain(const std::shared_ptr<volume_core>& core, boot_time until);
+  result<void> wait_unless_stopping(const std::shared_ptr<volume_core>& core, generation_scheduler::step what,
+                                    boot_time until);
   void wait_for_quiescence();
   void watch_rings();
+  void reclaim();
   void accepted(new_client client);
   nbd_service& least_busy();
 
@@ -110,6 +132,7 @@ private:
   std::vector<std::unique_ptr<nbd_service>> services_; // [ring index]
   std::unique_ptr<ring_watch> watch_;
   std::unique_ptr<cluster> cluster_;
+  std::unique_ptr<hydrator> hydrator_;
   std::mutex listeners_mutex_;
   std::vector<std::unique_ptr<listener>> listeners_;
   std::atomic<std::uint64_t> next_connection_{1};
@@ -118,9 +141,13 @@ private:
   std::unordered_map<volume_uuid, std::unique_ptr<recorder>> recorders_;
   std::mutex bridges_mutex_;
   std::vector<std::unique_ptr<stdio_bridge>> bridges_;
+  const std::shared_ptr<lane_pool::lane> observing_lane_ = std::make_shared<lane_pool::lane>();
+  const std::shared_ptr<lane_pool::lane> reclaiming_lane_ = std::make_shared<lane_pool::lane>();
+  std::atomic<bool> reclaiming_{false};
   std::mutex stop_mutex_;
   bool stopped_ = false;
   result<void> stop_result_{};
+  std::unique_ptr<last_syncs> last_syncs_; // from a stop on
 };
 
 // not_found: the volume is not open here.

@@ -48,4 +48,36 @@ result<void> node_engine::drop_shadow(const volume_name& volume) {
   return cluster_ ? cluster_->drop_shadow(volume) : engine::drop_shadow(volume);
 }
 
+std::vector<remote_volume_entry> node_engine::remote_volumes() const {
+  return cluster_ ? cluster_->remote_volumes() : std::vector<remote_volume_entry>{};
+}
+
+result<void> node_engine::widen_shadow(volume_uuid volume, chunk_run run) {
+  return cluster_ ? cluster_->widen_shadow(volume, run) : engine::widen_shadow(volume, run);
+}
+
+result<void> node_engine::narrow_shadow(volume_uuid volume, chunk_run run) {
+  return cluster_ ? cluster_->narrow_shadow(volume, run) : engine::narrow_shadow(volume, run);
+}
+
+result<void> node_engine::announce_reads(const node_name& to, const expected_chunk& reads,
+                                         std::chrono::milliseconds stands) {
+  return cluster_ ? cluster_->announce_reads(to, reads, stands) : engine::announce_reads(to, reads, stands);
+}
+
+void node_engine::set_planner_rules(std::map<volume_name, planner_rule> rules) {
+  if (cluster_)
+    cluster_->set_planner_rules(std::move(rules));
+}
+
+void node_engine::set_copy_rate(double bytes_per_second) {
+  if (cluster_)
+    cluster_->set_copy_rate(bytes_per_second);
+}
+
+void node_engine::predict_reads(volume_uuid volume, read_prediction predicted) {
+  if (cluster_)
+    cluster_->predict_reads(volume, std::move(predicted));
+}
+
 } // namespace gnomon::io

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "io/nbd/socket.hpp"
+#include "io/volume/fences.hpp"
 
 namespace gnomon::io {
 
@@ -55,6 +56,8 @@ result<void> node_engine::wait_until_gone(const volume_core& core, const holder_
   const auto until = std::chrono::steady_clock::now() + drain_patience;
   bool dropped = false;
   while (connected(core, whom)) {
+    if (registry_.stopping())
+      return fail(errc::shutting_down, "the node is stopping");
     const auto now = std::chrono::steady_clock::now();
     if (now >= until)
       return fail(errc::timed_out, "connections of volume " + core.spec().name.value + " do not end");
@@ -73,9 +76,9 @@ void node_engine::set_fences(volume_uuid volume, fence_set fences, done_callback
   on_maintenance(volume, std::move(done), [this, fences](volume_core& core) -> result<void> {
     core.fence(fences);
     drop_unless([uuid = core.uuid(), fences](const volume_core& of, const instance_id& who) {
-      return of.uuid() != uuid || fences.admits(who);
+      return of.uuid() != uuid || admits_connection(fences, who);
     });
-    if (auto gone = wait_until_gone(core, [fences](const instance_id& who) { return !fences.admits(who); }); !gone)
+    if (auto gone = wait_until_gone(core, [fences](const instance_id& who) { return !admits_connection(fences, who); }); !gone)
       return gone;
     core.change_spec([&](volume_spec& s) { s.fences = fences; });
     return {};

@@ -24,12 +24,12 @@ void node_engine::abandon(volume_uuid volume, hold_id id) {
     core->granules().abandon(core, id);
 }
 
-void node_engine::begin_capture(volume_uuid volume, capture_kind kind, std::optional<hold_id> held,
+void node_engine::begin_capture(volume_uuid volume, capture_order order, std::optional<hold_id> held,
                                 std::function<void(result<capture_begun>)> done) {
   auto core = registry_.find(volume);
   if (!core)
     return done(no_volume(volume));
-  core->granules().begin_capture(core, kind, held, std::move(done));
+  core->granules().begin_capture(core, order, held, std::move(done));
 }
 
 void node_engine::read_capture(volume_uuid volume, std::uint64_t id, granule_index from, std::uint32_t granules_max,
@@ -64,6 +64,48 @@ void node_engine::drop_source(volume_uuid volume, done_callback done) {
   if (!core)
     return done(no_volume(volume));
   core->granules().drop_source(core, std::move(done));
+}
+
+void node_engine::hydrate(volume_uuid volume, granule_plan plan, std::shared_ptr<work_control> control,
+                          done_callback done) {
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  hydrator_->begin(std::move(core), std::move(plan), std::move(control), std::move(done));
+}
+
+void node_engine::set_source(volume_uuid volume, std::shared_ptr<granule_source> source, done_callback done) {
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  core->granules().set_source(core, std::move(source), std::move(done));
+}
+
+void node_engine::begin_archive(volume_uuid volume, granule_run run, done_callback done) {
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  core->granules().begin_archive(core, run, std::move(done));
+}
+
+void node_engine::read_archive(volume_uuid volume, granule_index from, std::uint32_t granules_max,
+                               std::function<void(result<capture_piece>)> done) {
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  core->granules().read_archive(core, from, granules_max, std::move(done));
+}
+
+void node_engine::finish_archive(volume_uuid volume, std::function<void(result<punch_report>)> done) {
+  auto core = registry_.find(volume);
+  if (!core)
+    return done(no_volume(volume));
+  core->granules().finish_archive(core, std::move(done));
+}
+
+void node_engine::abandon_archive(volume_uuid volume) {
+  if (const auto core = registry_.find(volume))
+    core->granules().abandon_archive();
 }
 
 } // namespace gnomon::io

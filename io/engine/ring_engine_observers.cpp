@@ -48,8 +48,10 @@ result<void> node_engine::stop_recording(volume_uuid volume) {
 // --- observation
 
 void node_engine::collect_observations(std::function<void(std::vector<observation>)> done) {
-  const bool queued = plane_.blocking.submit([this, done] {
-    const auto cores = registry_.all();
+  const bool queued = plane_.maintenance.submit(observing_lane_, [this, done] {
+    auto cores = registry_.all();
+    for (auto& remote : registry_.remotes())
+      cores.push_back(std::move(remote));
     for (const auto& core : cores)
       core->observations().flip();
     const auto epoch = plane_.epochs.begin_epoch();

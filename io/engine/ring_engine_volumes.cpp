@@ -19,16 +19,22 @@ void node_engine::on_maintenance(volume_uuid volume, done_callback done, job wha
   auto core = registry_.find(volume);
   if (!core)
     return done(no_volume(volume));
-  const bool queued = plane_.blocking.submit([core = std::move(core), done, what = std::move(what)] {
-    std::lock_guard lock{core->control};
-    done(what(*core));
+  const auto lane = core->control_lane();
+  const bool queued = plane_.maintenance.submit(lane, [core = std::move(core), done, what = std::move(what)] {
+    result<void> outcome;
+    {
+      std::lock_guard lock{core->control};
+      outcome = what(*core);
+    }
+    done(std::move(outcome));
   });
   if (!queued)
     done(fail(errc::shutting_down, "the node is stopping, or too many changes are waiting"));
 }
 
 void node_engine::open_volume(volume_spec spec, done_callback done) {
-  const bool queued = plane_.blocking.submit([this, spec = std::move(spec), done] {
+  // A lane for each: there is no core yet, and the callers bound how many changes are under way.
+  const bool queued = plane_.maintenance.submit(std::make_shared<lane_pool::lane>(), [this, spec = std::move(spec), done] {
     if (registry_.stopping())
       return done(fail(errc::shutting_down, "the node is stopping"));
     auto core = volume_core::open(spec, plane_);
@@ -45,18 +51,28 @@ void node_engine::open_volume(volume_spec spec, done_callback done) {
     done(fail(errc::shutting_down, "the node is stopping, or too many changes are waiting"));
 }
 
+// A stop does not wait for what waits here; it takes care of every volume itself.
+result<void> node_engine::wait_unless_stopping(const std::shared_ptr<volume_core>& core, generation_scheduler::step what,
+                                               boot_time until) {
+  const auto step = [this, what = std::move(what)](volume_core& c) { return registry_.stopping() || what(c); };
+  auto over = plane_.generations.wait_for(core, step, until);
+  if (over && registry_.stopping())
+    return fail(errc::shutting_down, "the node is stopping");
+  return over;
+}
+
 result<void> node_engine::drain(const std::shared_ptr<volume_core>& core, boot_time until) {
-  auto& generations = plane_.generations;
-  auto over = generations.wait_until_over(core, generation_scheduler::classes::changes_and_looks, until);
+  auto over = wait_unless_stopping(
+      core, generation_scheduler::over(generation_scheduler::classes::changes_and_looks), until);
   if (!over)
     return over;
   // Flushes have left their generation and are over when they are answered; background steps may wait at the gate.
-  return generations.wait_for(
+  return wait_unless_stopping(
       core, [](volume_core& c) { return c.awaiting_sync() == 0 && c.granules().idle(); }, until);
 }
 
+// With its control held.
 result<void> node_engine::close_core(const std::shared_ptr<volume_core>& core) {
-  std::lock_guard lock{core->control};
   const auto until = boot_clock::now() + drain_patience;
   core->begin_closing();
   core->publish([](route& r) { r.closing = true; });
@@ -74,18 +90,26 @@ void node_engine::close_volume(volume_uuid volume, done_callback done) {
   auto core = registry_.find(volume);
   if (!core)
     return done(no_volume(volume));
-  const bool queued = plane_.blocking.submit([this, volume, core, done]() mutable {
+  const bool queued = plane_.maintenance.submit(core->control_lane(), [this, volume, core, done]() mutable {
     (void)stop_recording(volume);
+    std::unique_lock control{core->control}; // over the last sync too: a stop makes one only where none was made
+    if (registry_.find(volume) != core) { // closed meanwhile
+      control.unlock();
+      return done(no_volume(volume));
+    }
     auto closed = close_core(core);
-    if (closed) {
+    const bool closed_for_good = closed.has_value();
+    if (closed_for_good) {
       // Closed whatever becomes of the sync: a second one would succeed and prove nothing.
       closed = core->final_sync();
       closed ? core->granules().close_clean() : core->granules().close_in_doubt();
       registry_.remove(volume);
       if (cluster_)
         cluster_->volumes_changed();
-      core.reset(); // the files are closed before `done` is called
     }
+    control.unlock();
+    if (closed_for_good)
+      core.reset(); // the files are closed before `done` is called
     done(std::move(closed));
   });
   if (!queued)
@@ -128,8 +152,9 @@ void node_engine::set_read_only(volume_uuid volume, bool read_only, done_callbac
     if (!read_only)
       return {};
     // Writes that found it writable end before the change is answered.
-    return plane_.generations.wait_until_over(core.shared_from_this(), generation_scheduler::classes::changes,
-                                              boot_clock::now() + drain_patience);
+    return wait_unless_stopping(core.shared_from_this(),
+                                generation_scheduler::over(generation_scheduler::classes::changes),
+                                boot_clock::now() + drain_patience);
   });
 }
 

@@ -32,10 +32,31 @@ result<void> volume_registry::add(std::shared_ptr<volume_core> core) {
 result<void> volume_registry::add_remote(std::shared_ptr<volume_core> core) {
   const volume_name name = core->spec().name;
   std::unique_lock lock{mutex_};
+  if (const auto found = remote_.find(name); found != remote_.end() && found->second == core)
+    return {};
   if (by_name_.contains(name) || remote_.contains(name))
     return fail(errc::already_exists, "volume name " + name.value + " is taken");
   remote_.emplace(name, std::move(core));
   return {};
+}
+
+bool volume_registry::is_remote(const volume_core& core) const {
+  std::shared_lock lock{mutex_};
+  const auto found = remote_.find(core.spec().name);
+  return found != remote_.end() && found->second.get() == &core;
+}
+
+void volume_registry::remove_remote(const volume_core& core) {
+  std::unique_lock lock{mutex_};
+  if (const auto found = remote_.find(core.spec().name); found != remote_.end() && found->second.get() == &core)
+    remote_.erase(found);
+}
+
+void volume_registry::rename_remote(volume_core& core, const volume_name& name) {
+  std::unique_lock lock{mutex_};
+  if (const auto found = remote_.find(core.spec().name); found != remote_.end() && found->second.get() == &core)
+    remote_.erase(found);
+  core.change_spec([&](volume_spec& s) { s.name = name; });
 }
 
 std::vector<std::shared_ptr<volume_core>> volume_registry::remotes() const {
@@ -63,6 +84,7 @@ result<attachment> volume_registry::open_for_gateway(std::string_view export_nam
   opened.writing = wanted->use == data_use::changes && !opened.core->spec().read_only;
   if (!attach)
     return opened;
+  // Only a fence and a claim of another are for the gateway's clients to see; the rest passes, and is asked for again.
   if (auto claimed = opened.core->attach(opened.instance, opened.writing); !claimed)
     return tl::unexpected(claimed.error());
   opened.slot = slot_of(opened.instance);
@@ -177,6 +199,7 @@ result<attachment> volume_registry::open(std::string_view export_name, const ins
   if (name->snapshot)
     return fail(errc::not_found, "no such snapshot");
   attachment opened;
+  bool remote = false;
   {
     std::shared_lock lock{mutex_};
     auto found = by_name_.find(name->volume);
@@ -191,6 +214,7 @@ result<attachment> volume_registry::open(std::string_view export_name, const ins
     }
     if (!known)
       return fail(errc::not_found, "no such export");
+    remote = !by_name_.contains(name->volume);
     opened.core = found->second;
     opened.instance = std::move(*who);
   }
@@ -203,6 +227,8 @@ result<attachment> volume_registry::open(std::string_view export_name, const ins
     return tl::unexpected(claimed.error());
   }
   opened.slot = slot_of(opened.instance);
+  if (remote && opened.writing && on_remote_writer)
+    on_remote_writer(*opened.core);
   return opened;
 }
 

@@ -27,7 +27,13 @@ public:
   std::shared_ptr<volume_core> remove(volume_uuid id);
   // A volume of another node that is served here; it is listed and opened by name, and in nothing else of this class.
   result<void> add_remote(std::shared_ptr<volume_core> core);
+  void remove_remote(const volume_core& core);
+  bool is_remote(const volume_core& core) const; // it is there under its name
+  // Takes it out of the names and gives it another one, under which add_remote() puts it back.
+  void rename_remote(volume_core& core, const volume_name& name);
   std::vector<std::shared_ptr<volume_core>> remotes() const;
+  // A client has attached a volume of another node for writing; set before the first client, or never. Any thread.
+  std::function<void(const volume_core&)> on_remote_writer;
   // Whose gateway has this session; set before the first client of the data listener, or never.
   std::function<std::optional<node_name>(const session::session_id&, const session::proof&)> data_login;
   result<void> rename(volume_uuid id, const volume_name& name);
@@ -47,13 +53,13 @@ public:
 
   // The name behind a slot number of observation_set.
   instance_id instance_of(instance_slot slot) const;
+  instance_slot slot_of(const instance_id& who); // a new one for a new name
 
 private:
   bool granted(const volume_name& volume, const instance_id& who) const; // under mutex_
   result<instance_id> authorise(const volume_name& volume, const std::optional<instance_id>& named,
                                 const instance_id& anonymous) const; // under mutex_
   result<attachment> open_for_gateway(std::string_view export_name, bool attach);
-  instance_slot slot_of(const instance_id& who);
 
   mutable std::shared_mutex mutex_;
   std::unordered_map<volume_uuid, std::shared_ptr<volume_core>> by_uuid_;

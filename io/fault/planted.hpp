@@ -24,6 +24,13 @@ enum class planted : std::uint8_t {
   trim_relies_on_hole,        // a trim of a whole non-present granule leaves the file alone
   bring_in_without_gate,
   partial_write_without_bring_in,
+  // archiving
+  change_unseen_by_archive,   // a change does not clear its granules' bits
+  punch_without_looking_again,
+  punch_before_chain,         // the space is given back before the chain that carried the clear
+  cleared_outside_chain,      // present is cleared and synced apart from the data's chain
+  pending_not_cleared,        // the pending byte of a cleared granule stays
+  source_gone_before_chain,   // a hydration ends before what it brought in is noted durably
 };
 
 #ifdef GNOMON_PLANTED_FAULTS

@@ -33,13 +33,14 @@ struct live_bits::header {
   std::uint64_t granules;
   std::uint64_t device, inode;
   char mark[mark_bytes_max];
+  snapshot_uuid since;
 };
 
 namespace {
 
 constexpr std::uint64_t segment_magic = 0x31737469622e6e67; // "gn.bits1"
 constexpr std::uint64_t saved_magic = 0x3164766173626e67;   // "gnbsavd1"
-constexpr std::uint32_t bits_version = 1;
+constexpr std::uint32_t bits_version = 2; // 2: the snapshot that the bits are counted from
 constexpr std::size_t segment_page = 4096;
 
 std::atomic<std::uint64_t> memory_used{0};
@@ -58,6 +59,7 @@ struct saved_header {
   std::uint32_t version, known;
   std::uint64_t granules;
   file_identity file;
+  snapshot_uuid since;
   std::uint64_t checksum; // of what comes before and of the words
 };
 
@@ -274,6 +276,17 @@ result<std::unique_ptr<live_bits>> live_bits::find(const options& o) {
   return found;
 }
 
+result<void> live_bits::forget(const options& o) {
+  const std::string name = segment_name(o);
+  if (shm_unlink(name.c_str()) != 0 && errno != ENOENT)
+    return fail_errno("shared memory " + name);
+  if (o.saved_path.empty())
+    return {};
+  if (unlink(o.saved_path.c_str()) != 0)
+    return errno == ENOENT ? result<void>{} : fail_errno(o.saved_path);
+  return sync_folder_of(o.saved_path);
+}
+
 result<bool> live_bits::load(const options& o) {
   const int fd = open(o.saved_path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0)
@@ -291,6 +304,7 @@ result<bool> live_bits::load(const options& o) {
     return false;
   for (std::size_t i = 0; i < words.size(); ++i)
     bits_[0].words()[i].store(words[i], std::memory_order_relaxed);
+  static_cast<header*>(memory_)->since = h.since;
   set_known(h.known != 0);
   return true;
 }
@@ -309,6 +323,14 @@ void live_bits::set_known(bool known) noexcept {
   static_cast<header*>(memory_)->known.store(known ? 1 : 0, std::memory_order_release);
 }
 
+snapshot_uuid live_bits::since() const noexcept { return static_cast<const header*>(memory_)->since; }
+
+void live_bits::count_from(snapshot_uuid layer) noexcept {
+  set_known(false); // a kill in between leaves no mixture
+  static_cast<header*>(memory_)->since = layer;
+  set_known(true);
+}
+
 void live_bits::discard() noexcept { shm_unlink(name_.c_str()); }
 
 result<void> live_bits::save(const file_identity& file) {
@@ -319,7 +341,7 @@ result<void> live_bits::save(const file_identity& file) {
   std::vector<std::uint64_t> words(granule_bits::words_for(granules()));
   for (std::size_t i = 0; i < words.size(); ++i)
     words[i] = bits_[0].words()[i].load(std::memory_order_acquire) | bits_[1].words()[i].load(std::memory_order_acquire);
-  saved_header h{saved_magic, bits_version, known() ? 1u : 0u, granules(), file, 0};
+  saved_header h{saved_magic, bits_version, known() ? 1u : 0u, granules(), file, since(), 0};
   h.checksum = checksum(h, words);
   const std::string unfinished = saved_path_ + ".new";
   const int fd = open(unfinished.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);

@@ -18,6 +18,7 @@
 #include <string>
 
 #include "config/error.hpp"
+#include "config/tagged_uuid.hpp"
 #include "config/types.hpp"
 #include "io/granule/bits.hpp"
 
@@ -57,6 +58,9 @@ public:
   // The segment of this boot, or what a clean stop saved; nothing: neither is there or may be trusted (what changed is
   // unknown, tracking starts with the next capture). Removes what it does not take over.
   static result<std::unique_ptr<live_bits>> find(const options& o);
+  // The volume's file is lost or short: what is put in its place has nothing to do with any bits, even under the same
+  // inode. The segment and what a clean stop saved go, durably.
+  static result<void> forget(const options& o);
   // A new, empty segment. limit_reached, no_space.
   static result<std::unique_ptr<live_bits>> create(const options& o);
   ~live_bits(); // leaves the segment: it is what a killed process leaves behind
@@ -68,6 +72,10 @@ public:
   // Whether the bits cover everything since the newest layer.
   bool known() const noexcept;
   void set_known(bool known) noexcept;
+  // The snapshot of that layer. They may be counted from another one than the catalogue names.
+  snapshot_uuid since() const noexcept;
+  // They are known, and cover everything since `layer`.
+  void count_from(snapshot_uuid layer) noexcept;
 
   // After the last change and sync: saves the bits (both bitmaps as one) and ends the segment.
   result<void> save(const file_identity& file);

@@ -87,14 +87,9 @@ result<void> granule_spill::read(granule_index granule, std::span<std::byte> int
 
 void granule_spill::forget_before(granule_index granule) {
   const std::lock_guard lock{mutex_};
-  for (auto at = slot_of_.begin(); at != slot_of_.end();) {
-    if (at->first < granule.value) {
-      free_.push_back(at->second);
-      at = slot_of_.erase(at);
-    } else {
-      ++at;
-    }
-  }
+  const auto end = slot_of_.lower_bound(granule.value);
+  for (auto at = slot_of_.begin(); at != end; at = slot_of_.erase(at))
+    free_.push_back(at->second);
 }
 
 std::uint64_t granule_spill::bytes_used() const {

@@ -5,11 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "config/error.hpp"
@@ -44,7 +44,7 @@ private:
   const int fd_;
   const std::uint64_t slots_max_;
   mutable std::mutex mutex_; // the maps; never held over a read or write
-  std::unordered_map<std::uint64_t, std::uint64_t> slot_of_;
+  std::map<std::uint64_t, std::uint64_t> slot_of_; // ordered: what is read goes from its front
   std::vector<std::uint64_t> free_;
   std::uint64_t slots_made_ = 0;
 };

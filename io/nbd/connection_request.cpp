@@ -101,6 +101,7 @@ nbd_connection::parsed nbd_connection::begin_request(const nbd::request& r) {
   io.owner = &request;
   io.started = on.now();
   io.session = attached_.session;
+  io.instance = attached_.slot;
   io.fill = attached_.fill;
   add_bytes(request, wanted);
   ++in_flight_;

@@ -78,10 +78,15 @@ void home_volume::begin(errand& e) {
   const volume_request& r = *e.request;
   if (!is_change(r.op) && !e.fill) { // only until the leases of before are over
     if (home_.recovering(volume_, boot_clock::now())) {
+      using verdict = session::home_side::verdict;
       e.change.run = {};
-      if (home_.enter(e.change) == session::home_side::verdict::go &&
-          home_.look(e.change, boot_clock::now()) == session::home_side::verdict::wait)
+      auto v = home_.enter(e.change);
+      if (v == verdict::go)
+        v = home_.look(e.change, boot_clock::now());
+      if (v == verdict::wait)
         return;
+      if (v != verdict::go)
+        return end(e, ESHUTDOWN);
       home_.leave(e.change);
     } else {
       all_wait_.store(false, std::memory_order_release);

@@ -27,7 +27,7 @@ result<lease_record> lease_record::open(std::string path, nanoseconds lease) {
   lease_record r;
   r.path_ = std::move(path);
   r.boot_id_ = r.boot_on_record_ = read_boot_id();
-  r.longest_ = lease;
+  r.longest_ = r.lease_ = lease;
   const auto damaged = [&] {
     return fail(errc::corrupt, r.path_ + " is damaged: wait until no gateway can hold a lease (stop them, or one minute), "
                                          "remove the file and start again");
@@ -74,9 +74,10 @@ result<lease_record> lease_record::open(std::string path, nanoseconds lease) {
 }
 
 result<void> lease_record::recovery_over() {
-  if (boot_on_record_ == boot_id_)
+  if (boot_on_record_ == boot_id_ && longest_ == lease_)
     return {};
   boot_on_record_ = boot_id_;
+  longest_ = lease_; // what was granted before is over
   return save();
 }
 

@@ -24,7 +24,7 @@ public:
   nanoseconds longest_left_behind() const noexcept { return longest_left_behind_; }
   // The machine was rebooted since: what was not flushed may be lost.
   bool rebooted() const noexcept { return rebooted_; }
-  // The leases of before are over: from now on a stop is one of this boot.
+  // The leases of before are over: from now on a stop is one of this boot, and leaves none longer than the present one.
   result<void> recovery_over();
 
   // Durable when it returns.
@@ -37,7 +37,7 @@ private:
   result<void> save() const;
 
   std::string path_, boot_id_, boot_on_record_;
-  nanoseconds longest_{0}, longest_left_behind_{0};
+  nanoseconds lease_{0}, longest_{0}, longest_left_behind_{0};
   std::set<volume_uuid> volumes_, left_behind_;
   bool rebooted_ = false;
 };

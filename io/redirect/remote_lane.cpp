@@ -12,7 +12,7 @@ namespace gnomon::io {
 
 namespace {
 constexpr std::chrono::milliseconds reopen_pause{200};
-constexpr std::chrono::seconds unused_max{10}; // a connection for changes is a claim at the home
+constexpr std::chrono::seconds unused_max{10}; // one for changes is a claim at the home, and stays while there are writers
 }
 
 remote_lane::remote_lane(remote_volume& volume, ring& on, lane_kind kind)
@@ -38,15 +38,27 @@ void remote_lane::submit(remote_errand& e) {
   }
   idle_.store(false, std::memory_order_release);
   waiting_.push_back(&e);
-  if (client_ && client_->ready())
+  if (client_ && client_->ready() && boot_clock::now() >= hold_until_)
     return send_waiting();
   ensure_open();
   arm();
 }
 
+void remote_lane::hold() {
+  if (shut_)
+    return;
+  held_open_ = true;
+  idle_.store(false, std::memory_order_release);
+  ensure_open();
+  arm();
+}
+
 void remote_lane::send_waiting() {
+  if (boot_clock::now() < hold_until_)
+    return arm(); // the timer goes on
   while (!waiting_.empty() && client_ && client_->ready()) {
     remote_errand& e = *waiting_.front();
+    e.home_start = volume_.home_start();
     switch (client_->submit(e.remote)) {
     case nbd_client::admission::accepted:
       waiting_.pop_front();
@@ -67,7 +79,7 @@ void remote_lane::ensure_open() {
   if (client_ || shut_ || boot_clock::now() < next_open_)
     return;
   const auto session = volume_.options().streams->current(volume_.options().home);
-  if (session.id.value == 0 || session.id == dead_)
+  if (session.id.value == 0 || session.id == dead_ || session.home_start.value != volume_.home_start())
     return; // the timer asks again, and session_changed() tells
   const auto where = parse_endpoint(session.data_address);
   if (!where)
@@ -85,6 +97,7 @@ void remote_lane::ensure_open() {
 
 void remote_lane::opened(nbd_client&) {
   complained_ = false;
+  was_ready_ = true;
   send_waiting();
 }
 void remote_lane::room(nbd_client&) { send_waiting(); }
@@ -97,8 +110,14 @@ void remote_lane::ended(nbd_client&, const result<void>& why) {
                  to_string(why.error().code)); // its text has the login in it
     if (why.error().code == errc::permission_denied) // another holds the claim; the rest may pass
       give_up(EPERM, true);
+    // Who would write must not be left to believe that it may.
+    const auto& options = volume_.options();
+    if (why.error().code == errc::permission_denied && kind_ == lane_kind::changes && options.drop_clients)
+      options.drop_clients();
   }
   client_.reset();
+  if (std::exchange(was_ready_, false))
+    gone_since_ = boot_clock::now();
   session_ = {};
   arm();
 }
@@ -106,6 +125,17 @@ void remote_lane::ended(nbd_client&, const result<void>& why) {
 void remote_lane::answered(nbd_client_request& r, ring&) {
   auto& e = *static_cast<remote_errand*>(r.owner);
   remote_lane& self = *e.lane;
+  if (!r.lost && r.error == ESHUTDOWN && self.kind_ != lane_kind::fills && !self.shut_) {
+    const auto now = boot_clock::now();
+    if (!std::exchange(self.holding_, true))
+      self.gone_since_ = now;
+    r.error = 0;
+    self.hold_until_ = now + reopen_pause;
+    self.waiting_.push_front(&e);
+    return self.arm();
+  }
+  if (!r.lost)
+    self.holding_ = false;
   if (r.lost && self.kind_ == lane_kind::reads && r.op != operation::flush && !self.shut_) {
     r.lost = false;
     r.error = 0;
@@ -132,22 +162,21 @@ void remote_lane::session_changed() {
 void remote_lane::answer_lost(bool all) {
   if (lost_.empty())
     return;
-  const auto now = boot_clock::now();
   const auto current = volume_.options().streams->current(volume_.options().home).id;
   all |= current.value != 0 && current != dead_;
-  std::vector<remote_errand*> over;
+  std::vector<remote_errand*> ended;
   std::erase_if(lost_, [&](remote_errand* e) {
-    const bool ends = all || now - e->since > volume_.options().patience;
+    const bool ends = all || over(*e);
     if (ends)
-      over.push_back(e);
+      ended.push_back(e);
     return ends;
   });
-  for (remote_errand* e : over)
+  for (remote_errand* e : ended)
     volume_.finished(*e);
 }
 
 void remote_lane::arm() {
-  if (timer_armed_ || (waiting_.empty() && lost_.empty() && !client_)) {
+  if (timer_armed_ || (waiting_.empty() && lost_.empty() && !client_ && !held_open_)) {
     if (!timer_armed_)
       idle_.store(true, std::memory_order_release);
     return;
@@ -158,23 +187,31 @@ void remote_lane::arm() {
 
 void remote_lane::ticked() {
   const auto now = boot_clock::now();
-  give_up(kind_ == lane_kind::changes ? EIO : ETIMEDOUT, false);
+  if (!client_ || !client_->ready() || holding_) // else the home is there, and takes its time
+    give_up(kind_ == lane_kind::changes ? EIO : ETIMEDOUT, false);
   answer_lost(false);
-  if (!waiting_.empty())
+  send_waiting();
+  const bool writers = kind_ == lane_kind::changes && volume_.options().has_writers && volume_.options().has_writers();
+  held_open_ = held_open_ && writers;
+  if (!waiting_.empty() || held_open_)
     ensure_open();
-  if (client_ && client_->ready() && waiting_.empty() && client_->in_flight() == 0 && now - used_ > unused_max)
+  const bool unused = kind_ == lane_kind::changes ? !writers : now - used_ > unused_max;
+  if (client_ && client_->ready() && waiting_.empty() && client_->in_flight() == 0 && unused)
     client_->drain();
   arm();
 }
 
+bool remote_lane::over(const remote_errand& e) const {
+  return boot_clock::now() - std::max(e.since, gone_since_) > volume_.options().patience;
+}
+
 // Answers those who have waited longer than the volume's patience, or all.
 void remote_lane::give_up(int error, bool all) {
-  const auto now = boot_clock::now();
-  std::deque<remote_errand*> kept, over;
+  std::deque<remote_errand*> kept, ends;
   for (remote_errand* e : waiting_)
-    (all || now - e->since > volume_.options().patience ? over : kept).push_back(e);
+    (all || over(*e) ? ends : kept).push_back(e);
   waiting_ = std::move(kept);
-  for (remote_errand* e : over) {
+  for (remote_errand* e : ends) {
     e->remote.error = error;
     volume_.finished(*e);
   }
@@ -182,6 +219,7 @@ void remote_lane::give_up(int error, bool all) {
 
 void remote_lane::shut() {
   shut_ = true;
+  held_open_ = false;
   give_up(ESHUTDOWN, true);
   answer_lost(true);
   if (client_)

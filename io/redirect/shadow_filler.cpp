@@ -7,9 +7,10 @@
 
 namespace gnomon::io {
 
-shadow_filler::shadow_filler(remote_volume& volume, volume_core& core,
-                             std::shared_ptr<session::gateway_shadow> shadow, ring& on)
-    : volume_(volume), core_(core), shadow_(std::move(shadow)), ring_(on) {
+shadow_filler::shadow_filler(remote_volume& volume, volume_core& core, shadow_parts shadow, copy_budget* budget,
+                             ring& on)
+    : volume_(volume), core_(core), shadow_(std::move(shadow.granules)), extent_(std::move(shadow.extent)),
+      budget_(budget), bound_(budget != nullptr), ring_(on) {
   for (auto& w : writes_) {
     w.self = this;
     w.on_complete = [](completion& c, ring&, int result, unsigned) {
@@ -69,9 +70,18 @@ void shadow_filler::look() {
       break; // the timer begins the next one
     }
     ++looked_at;
-    const granule_index g{cursor_++};
-    if (shadow_->valid(g))
+    const granule_index g{cursor_};
+    if (!extent_->wants(g)) {
+      cursor_ = extent_->next_chunk_after(g.value);
       continue;
+    }
+    if (shadow_->valid(g)) {
+      ++cursor_;
+      continue;
+    }
+    if (bound_.load(std::memory_order_relaxed) && !budget_->take(granule_bytes, boot_clock::now()))
+      break; // the timer looks again
+    ++cursor_;
     if (const auto ticket = volume_.options().streams->begin_fill(*shadow_, g))
       begin(*ticket);
   }
@@ -119,11 +129,15 @@ void shadow_filler::write(write_completion& w) {
 }
 
 void shadow_filler::end(remote_errand& e, session::granule_word::fill_result how) {
+  if (!extent_->wants(e.fill.granule))
+    how = session::granule_word::fill_result::failed; // it was taken out meanwhile
   const bool valid = volume_.options().streams->end_fill(*shadow_, e.fill, how);
-  if (valid)
+  if (valid) {
     filled_bytes_.fetch_add(e.remote.length, std::memory_order_relaxed);
-  else
+    extent_->copied(e.fill.granule);
+  } else {
     void_.fetch_add(1, std::memory_order_relaxed);
+  }
   if (e.memory)
     ring_.buffers().release(e.memory);
   delete &e;

@@ -1,5 +1,5 @@
-// Fills one shadow: reads granules that it does not hold from the home and writes them into the shadow file, over and
-// over, since what is written at the home becomes invalid here. One ring. A fill's place in the protocol is the
+// Fills one shadow: reads granules of its chunks that it does not hold from the home and writes them into the shadow
+// file, over and over, since what is written at the home becomes invalid here. One ring. A fill's place in the protocol is the
 // session's; this does the I/O.
 #pragma once
 
@@ -7,6 +7,7 @@
 #include <atomic>
 #include <memory>
 
+#include "io/redirect/copy_budget.hpp"
 #include "io/redirect/remote_volume.hpp"
 
 namespace gnomon::io {
@@ -18,9 +19,11 @@ public:
   static_assert(fills_max <= session::gateway_shadow::fills_max);
 
   // `volume` and `core` outlive it; destroy it when stopped() or when the rings are gone.
-  shadow_filler(remote_volume& volume, volume_core& core, std::shared_ptr<session::gateway_shadow> shadow, ring& on);
+  // `budget` may be null: none; it outlives it too.
+  shadow_filler(remote_volume& volume, volume_core& core, shadow_parts shadow, copy_budget* budget, ring& on);
   void start(); // any thread
   void stop();  // any thread; stopped() follows
+  void lift_budget() noexcept { bound_.store(false, std::memory_order_relaxed); } // any thread
   bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
 
   std::uint64_t filled_bytes() const noexcept { return filled_bytes_.load(std::memory_order_relaxed); }
@@ -48,6 +51,9 @@ private:
   remote_volume& volume_;
   volume_core& core_;
   const std::shared_ptr<session::gateway_shadow> shadow_;
+  const std::shared_ptr<shadow_extent> extent_;
+  copy_budget* const budget_;
+  std::atomic<bool> bound_;
   ring& ring_;
   std::array<write_completion, fills_max> writes_;
   timer_completion timer_;

@@ -69,6 +69,8 @@ void lane_pool::run() {
     mine->queue_.pop_front();
     ++mine->running_;
     list(mine); // its next job may run beside this one
+    if (ready_.size() > idle_)
+      (void)add_thread(); // what waits behind it does not depend on another submit
     lock.unlock();
     job();
     job = nullptr; // what it holds is let go without the lock

@@ -110,6 +110,8 @@ std::string_view to_string(frame_type type) noexcept {
     return "volume";
   case frame_type::volume_gone:
     return "volume_gone";
+  case frame_type::expect:
+    return "expect";
   }
   return "unknown";
 }

@@ -6,7 +6,7 @@
 //         volume 16 bytes | first granule u64 | granules u64
 //
 // Gateway to home: hello, response, renew, ack, goodbye, shadow_add, shadow_drop. Home to gateway: challenge, opened,
-// refused, renewed, directory, directory_end, invalidate, shadow_dropped, volume, volume_gone.
+// refused, renewed, directory, directory_end, invalidate, shadow_dropped, volume, volume_gone, expect.
 #pragma once
 
 #include <array>
@@ -48,16 +48,19 @@ enum class frame_type : std::uint8_t {
   goodbye,        // the gateway serves no shadow any more
   invalidate,     // number, volume, run
   ack,            // number: this and every earlier invalidation is done
-  shadow_add,     // volume; count: granules of the volume
+  shadow_add,     // volume; count: granules of the volume; number: of this announcement, echoed in what answers it
   shadow_drop,    // volume: the gateway has stopped serving it
-  shadow_dropped, // volume: dropped, or not to be had (body: text)
-  directory,      // volume, run; body: one bit a granule, lowest first; no body: all clear
-  directory_end,  // volume: all of it has been sent
+  shadow_dropped, // volume, number: dropped, or not to be had (body: text)
+  directory,      // volume, number, run; body: one bit a granule, lowest first; no body: all clear
+  directory_end,  // volume, number: all of it has been sent
   volume,         // the home serves this volume; number: its size in bytes; run.count: volume flags; body: name
   volume_gone,    // it does no longer
+  expect,         // volume, run: reads that an event will bring to the gateway; number: thousandths of one per second, of
+                  // each chunk; lease: for how long this stands
 };
-inline constexpr frame_type frame_type_last = frame_type::volume_gone;
+inline constexpr frame_type frame_type_last = frame_type::expect;
 inline constexpr std::uint64_t volume_is_read_only = 1, volume_is_shared = 2; // volume flags
+inline constexpr std::uint64_t volume_planner_advises = 4, volume_planner_is_off = 8; // neither: it may act
 std::string_view to_string(frame_type type) noexcept;
 
 inline constexpr std::uint16_t frame_magic = 0x4e47; // "GN"

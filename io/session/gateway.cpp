@@ -148,8 +148,8 @@ void gateway_session::connected(const nonce& salt, boot_time now) {
 void gateway_session::end() {
   if (!planted(fault::lease_kept_over_hello)) {
     lease_->give_up();
-    for (auto& [volume, shadow] : shadows_)
-      shadow->stop_serving();
+    for (auto& [volume, one] : shadows_)
+      one.shadow->stop_serving();
   }
   state_ = state::idle;
   session_ = {};
@@ -206,16 +206,31 @@ result<void> gateway_session::opened(const frame& f, boot_time now) {
   opened_at_ = now;
   data_proof_ = options_.prove(transcript(role::data, hello_, challenge_, session_));
   ask(now);
-  for (const auto& [volume, shadow] : shadows_) {
-    frame add;
-    add.type = frame_type::shadow_add;
-    add.volume = volume;
-    add.run.count = shadow->granules();
-    outgoing_.push_back(add);
+  for (auto& [volume, one] : shadows_) {
+    announce(one);
     if (planted(fault::serve_before_directory))
-      shadow->serve();
+      one.shadow->serve();
   }
   return {};
+}
+
+void gateway_session::announce(announced_shadow& one) {
+  one.number = ++announced_;
+  one.refusal.clear();
+  frame f;
+  f.type = frame_type::shadow_add;
+  f.number = one.number;
+  f.volume = one.shadow->volume();
+  f.run.count = one.shadow->granules();
+  outgoing_.push_back(f);
+}
+
+// The shadow whose last announcement the home answers with `f`; null: another, or none.
+gateway_session::announced_shadow* gateway_session::meant_by(const frame& f) {
+  const auto found = shadows_.find(f.volume);
+  const bool last =
+      found != shadows_.end() && (found->second.number == f.number || planted(fault::answer_to_another_add));
+  return last ? &found->second : nullptr;
 }
 
 result<void> gateway_session::receive(const frame& f, boot_time now) {
@@ -270,18 +285,18 @@ result<void> gateway_session::receive(const frame& f, boot_time now) {
     return {};
   }
   case frame_type::directory:
-    if (shadow)
-      shadow->keep_only(f);
+    if (const auto* const one = meant_by(f))
+      one->shadow->keep_only(f);
     return {};
   case frame_type::directory_end:
-    if (shadow)
-      shadow->serve();
+    if (const auto* const one = meant_by(f))
+      one->shadow->serve();
     return {};
   case frame_type::shadow_dropped:
-    if (shadow) {
-      shadow->stop_serving();
-      shadow->invalidate({granule_index{0}, shadow->granules()});
-      refusals_[f.volume] = f.text;
+    if (auto* const one = meant_by(f)) {
+      one->shadow->stop_serving();
+      one->shadow->invalidate({granule_index{0}, one->shadow->granules()});
+      one->refusal = f.text.empty() ? "refused" : f.text;
     }
     return {};
   default:
@@ -292,26 +307,22 @@ result<void> gateway_session::receive(const frame& f, boot_time now) {
 std::vector<frame> gateway_session::take_outgoing() { return std::exchange(outgoing_, {}); }
 
 void gateway_session::add(std::shared_ptr<gateway_shadow> shadow) {
-  const auto volume = shadow->volume();
-  const auto granules = shadow->granules();
-  shadows_.insert_or_assign(volume, std::move(shadow));
-  if (state_ != state::open)
-    return;
-  frame f;
-  f.type = frame_type::shadow_add;
-  f.volume = volume;
-  f.run.count = granules;
-  outgoing_.push_back(f);
+  auto& one = shadows_[shadow->volume()];
+  if (one.shadow)
+    one.shadow->stop_serving();
+  one.shadow = std::move(shadow);
+  if (state_ == state::open)
+    announce(one);
 }
 
 void gateway_session::drop(const volume_uuid& volume) {
   const auto found = shadows_.find(volume);
   if (found == shadows_.end())
     return;
-  found->second->stop_serving();
-  found->second->invalidate({granule_index{0}, found->second->granules()});
+  gateway_shadow& shadow = *found->second.shadow;
+  shadow.stop_serving();
+  shadow.invalidate({granule_index{0}, shadow.granules()});
   shadows_.erase(found);
-  refusals_.erase(volume);
   if (state_ != state::open)
     return;
   frame f;
@@ -322,16 +333,18 @@ void gateway_session::drop(const volume_uuid& volume) {
 
 std::shared_ptr<gateway_shadow> gateway_session::find(const volume_uuid& volume) const {
   const auto found = shadows_.find(volume);
-  return found == shadows_.end() ? nullptr : found->second;
+  return found == shadows_.end() ? nullptr : found->second.shadow;
 }
 
-std::string gateway_session::take_refusal(const volume_uuid& volume) {
-  const auto found = refusals_.find(volume);
-  if (found == refusals_.end())
-    return {};
-  auto text = std::move(found->second);
-  refusals_.erase(found);
-  return text;
+std::string gateway_session::refusal(const volume_uuid& volume) const {
+  const auto found = shadows_.find(volume);
+  return found == shadows_.end() ? std::string{} : found->second.refusal;
+}
+
+void gateway_session::volume_served(const volume_uuid& volume) {
+  const auto found = shadows_.find(volume);
+  if (state_ == state::open && found != shadows_.end() && !found->second.refusal.empty())
+    announce(found->second);
 }
 
 } // namespace gnomon::io::session

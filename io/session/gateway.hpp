@@ -144,8 +144,10 @@ public:
   void add(std::shared_ptr<gateway_shadow> shadow);
   void drop(const volume_uuid& volume);
   std::shared_ptr<gateway_shadow> find(const volume_uuid& volume) const;
-  // Why the home would not have it, once; empty: nothing new.
-  std::string take_refusal(const volume_uuid& volume);
+  // Why the home would not have it; empty: it has not refused it.
+  std::string refusal(const volume_uuid& volume) const;
+  // The home serves this volume (now): what it refused before is asked for once more.
+  void volume_served(const volume_uuid& volume);
 
   state now_in() const noexcept { return state_; }
   session_id current() const noexcept { return session_; } // 0 unless open
@@ -161,8 +163,17 @@ private:
     boot_time asked;
   };
 
+  // Each time a shadow is announced it gets a new number; what the home says of an earlier one is passed over.
+  struct announced_shadow {
+    std::shared_ptr<gateway_shadow> shadow;
+    std::uint64_t number = 0;
+    std::string refusal; // empty: not refused
+  };
+
   void end();
   void ask(boot_time now);
+  void announce(announced_shadow& one);
+  announced_shadow* meant_by(const frame& f);
   result<void> opened(const frame& f, boot_time now);
 
   gateway_options options_;
@@ -178,8 +189,8 @@ private:
   nanoseconds granted_{0};
   std::uint64_t next_question_ = 1;
   std::deque<question> questions_;
-  std::map<volume_uuid, std::shared_ptr<gateway_shadow>> shadows_;
-  std::map<volume_uuid, std::string> refusals_;
+  std::map<volume_uuid, announced_shadow> shadows_;
+  std::uint64_t announced_ = 0; // the last number
   std::vector<frame> outgoing_;
   std::uint64_t invalidations_ = 0;
 };

@@ -207,14 +207,17 @@ result<home_side::received> home_side::receive(conversation& c, const frame& f, 
       return out_of_place();
     if (s->announced.size() + s->wanted.size() + s->fillable.size() >= shadows_per_gateway_max)
       return fail(errc::limit_reached, "too many shadows");
-    s->announced[f.volume] = f.run.count;
+    s->wanted.erase(f.volume);
+    s->fillable.erase(f.volume); // until the directory of this announcement has been sent
+    std::erase_if(s->directories, [&](const auto& d) { return d.volume == f.volume; });
+    s->announced[f.volume] = {f.run.count, f.number};
     r.record_shadow = f.volume;
     return r;
   case frame_type::shadow_drop:
     s->announced.erase(f.volume);
     s->wanted.erase(f.volume);
     s->fillable.erase(f.volume);
-    std::erase_if(s->directories, [&](const auto& d) { return d.first == f.volume; });
+    std::erase_if(s->directories, [&](const auto& d) { return d.volume == f.volume; });
     if (g.owner == s->id) {
       g.directories.erase(f.volume);
       wake(&f.volume, {});
@@ -284,6 +287,18 @@ bool home_side::is_open(session_id session) const {
   const std::lock_guard lock(mutex_);
   const session_record* const s = find(session);
   return s && s->state == session_state::open;
+}
+
+bool home_side::is_alive(session_id session) const {
+  const std::lock_guard lock(mutex_);
+  const session_record* const s = find(session);
+  return s && s->state != session_state::ended;
+}
+
+void home_side::stop() {
+  const std::lock_guard lock(mutex_);
+  stopped_ = true;
+  wake(nullptr, {});
 }
 
 std::optional<node_name> home_side::check_data_login(session_id session, const proof& proven) const {

@@ -114,8 +114,12 @@ public:
   bool recovering(const volume_uuid& volume, boot_time now) const;
   bool has_shadows(const volume_uuid& volume) const;
 
+  // Nothing waits any more: what would have to is answered `ended`.
+  void stop();
+
   // --- data logins
   bool is_open(session_id session) const;
+  bool is_alive(session_id session) const; // known, and not ended
   // Whether `proven` is what the gateway of this open session computes; its node's name then.
   std::optional<node_name> check_data_login(session_id session, const proof& proven) const;
 
@@ -123,7 +127,7 @@ public:
   enum class verdict : std::uint8_t {
     go,
     wait,  // parked; resumed once
-    ended, // its session has ended: drop it, unanswered
+    ended, // its session has ended, or this node stops: drop it, unanswered
     later, // a named limit: as at any full queue
   };
   [[nodiscard]] verdict enter(change& c);               // go, ended
@@ -138,6 +142,9 @@ public:
 
 private:
   enum class session_state : std::uint8_t { opening, open, ended };
+  struct announcement {
+    std::uint64_t granules = 0, number = 0;
+  };
   struct session_record {
     session_id id;
     node_name node;
@@ -148,10 +155,14 @@ private:
     boot_time lease_over{}; // granted, with margin
     std::uint64_t counted = 0;
     std::deque<frame> outgoing;
-    std::map<volume_uuid, std::uint64_t> wanted;    // shadows on record here, not yet told their directory: granules
-    std::map<volume_uuid, std::uint64_t> announced; // shadows whose record is awaited: granules
-    std::set<volume_uuid> fillable;                    // shadows that may be filled in it
-    std::deque<std::pair<volume_uuid, std::uint64_t>> directories; // being sent: next granule
+    std::map<volume_uuid, announcement> wanted;    // shadows on record here, not yet told their directory
+    std::map<volume_uuid, announcement> announced; // shadows whose record is awaited
+    std::set<volume_uuid> fillable;                // shadows that may be filled in it
+    struct sent_directory {
+      volume_uuid volume;
+      std::uint64_t number = 0, next = 0; // of the announcement; granule
+    };
+    std::deque<sent_directory> directories; // being sent
   };
   struct directory {
     std::vector<std::uint64_t> bits;
@@ -213,6 +224,7 @@ private:
   std::map<std::string, gateway> gateways_;
   std::map<volume_uuid, boot_time> recovering_;
   std::unordered_map<position, std::uint32_t, position_hash> closing_;
+  bool stopped_ = false;
   change* oldest_ = nullptr;
   change* newest_ = nullptr;
 };

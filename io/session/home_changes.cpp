@@ -35,11 +35,13 @@ void home_side::refuse_shadow(session_id session, const volume_uuid& volume, std
   session_record* const s = find(session);
   if (!s || s->state == session_state::ended)
     return;
-  s->announced.erase(volume);
-  s->wanted.erase(volume);
-  s->fillable.erase(volume);
+  const auto announced = s->announced.find(volume);
+  if (announced == s->announced.end())
+    return; // dropped meanwhile
   frame f;
   f.type = frame_type::shadow_dropped;
+  f.number = announced->second.number;
+  s->announced.erase(announced);
   f.volume = volume;
   f.text = std::move(why);
   send(*s, std::move(f));
@@ -51,7 +53,8 @@ void home_side::start_wanted(session_record& s, boot_time now) {
   if (g.owner != s.id || s.state != session_state::open)
     return;
   for (auto it = s.wanted.begin(); it != s.wanted.end();) {
-    const auto& [volume, granules] = *it;
+    const auto& [volume, wanted] = *it;
+    const std::uint64_t granules = wanted.granules;
     if (const auto r = recovering_.find(volume); r != recovering_.end() && r->second > now) {
       ++it;
       continue;
@@ -62,6 +65,7 @@ void home_side::start_wanted(session_record& s, boot_time now) {
       if (directory_bytes() + (words - d.bits.size()) * sizeof(std::uint64_t) > directory_bytes_max) {
         frame f;
         f.type = frame_type::shadow_dropped;
+        f.number = wanted.number;
         f.volume = volume;
         f.text = "the directories of node " + options_.self.value + " are full";
         send(s, std::move(f));
@@ -71,7 +75,7 @@ void home_side::start_wanted(session_record& s, boot_time now) {
       d.bits.resize(words);
       d.granules = granules;
     }
-    s.directories.emplace_back(volume, 0);
+    s.directories.push_back({volume, wanted.number, 0});
     it = s.wanted.erase(it);
   }
   if (!s.directories.empty() && options_.on_outgoing)
@@ -80,11 +84,12 @@ void home_side::start_wanted(session_record& s, boot_time now) {
 
 // Pieces are made when they leave, so they tell the bits as they are then; nothing sets one before the end is sent.
 void home_side::next_directory_piece(session_record& s) {
-  auto& [volume, next] = s.directories.front();
+  auto& [volume, number, next] = s.directories.front();
   const gateway& g = *gateway_of(s);
   const auto found = g.directories.find(volume);
   frame f;
   f.volume = volume;
+  f.number = number;
   if (found == g.directories.end() || next >= found->second.granules) {
     f.type = frame_type::directory_end;
     s.fillable.insert(volume);
@@ -132,8 +137,14 @@ bool home_side::recovering(const volume_uuid& volume, boot_time now) const {
 
 bool home_side::has_shadows(const volume_uuid& volume) const {
   const std::lock_guard lock(mutex_);
-  return recovering_.contains(volume) || std::any_of(gateways_.begin(), gateways_.end(), [&](const auto& g) {
-           return g.second.directories.contains(volume);
+  // A shadow that is only announced or wanted gets its directory later, and no change would look for it then.
+  return recovering_.contains(volume) ||
+         std::any_of(gateways_.begin(), gateways_.end(),
+                     [&](const auto& g) { return g.second.directories.contains(volume); }) ||
+         std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& one) {
+           const session_record& s = one.second;
+           return s.state != session_state::ended &&
+                  (s.announced.contains(volume) || s.wanted.contains(volume) || s.fillable.contains(volume));
          });
 }
 
@@ -262,12 +273,12 @@ home_side::verdict home_side::look(change& c, boot_time now) {
   bool wait = false;
   if (const auto r = recovering_.find(c.volume); r != recovering_.end() && r->second > now)
     wait = true;
-  if (!c.marked && closing_.size() + c.run.count > closing_max)
-    return give_back(verdict::later);
   for (auto& [name, g] : gateways_)
     wait |= invalidate_at(g, c, now);
   if (!wait)
     return verdict::go;
+  if (stopped_)
+    return give_back(verdict::ended);
   mark(c);
   c.waiting = true;
   c.earlier = newest_;
@@ -277,8 +288,9 @@ home_side::verdict home_side::look(change& c, boot_time now) {
   return give_back(verdict::wait);
 }
 
+// A change too many, or too long, waits without marks: fills may come before it, and it invalidates them again.
 void home_side::mark(change& c) {
-  if (c.marked)
+  if (c.marked || closing_.size() + c.run.count > closing_max)
     return;
   c.marked = true;
   for (std::uint64_t granule = c.run.first.value; granule < c.run.end(); ++granule)

@@ -27,6 +27,7 @@ enum class fault {
   no_wait_after_restart,        // a restarted home does not wait for leases that may be out
   new_lease_waited_out,         // a restarted home waits for its present lease, not for the longest it granted
   no_margin,                    // the home waits as long as it granted, not longer
+  answer_to_another_add,        // a directory that answers an earlier announcement of a shadow opens a later one
   renewed_without_ack,          // a session is renewed although it acknowledges nothing
   count_
 };

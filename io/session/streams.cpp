@@ -19,9 +19,10 @@
 namespace gnomon::io::session {
 
 namespace {
+constexpr double announced_unit = 1000, announced_max = 1e9; // reads per second, in a frame
 
 constexpr std::size_t receive_bytes = 64 * 1024;
-constexpr std::chrono::seconds unproven_max{10};
+constexpr std::chrono::seconds unproven_max{10}, accept_pause{1};
 constexpr std::chrono::milliseconds reconnect_min{50}, reconnect_max{2000};
 
 home_options home_options_of(const streams_options& o, std::function<void(session_id)> on_outgoing) {
@@ -49,6 +50,16 @@ std::string_view to_string(gateway_session::state s) {
   return "unknown";
 }
 
+std::string host_of_peer(int fd) {
+  sockaddr_storage peer{};
+  socklen_t length = sizeof peer;
+  char host[NI_MAXHOST];
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) != 0 ||
+      getnameinfo(reinterpret_cast<sockaddr*>(&peer), length, host, sizeof host, nullptr, 0, NI_NUMERICHOST) != 0)
+    return {};
+  return host;
+}
+
 void prepare(int fd) {
   const int one = 1, limit = 10'000;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -56,6 +67,15 @@ void prepare(int fd) {
 }
 
 } // namespace
+
+std::string reachable_address(const std::string& told, const std::string& peer_host) {
+  auto where = parse_endpoint(told);
+  if (!where || where->type != endpoint::kind::tcp || peer_host.empty() ||
+      (where->host != "0.0.0.0" && where->host != "::"))
+    return told;
+  where->host = peer_host;
+  return where->to_string();
+}
 
 session_streams::session_streams(streams_options options, stream_events& events)
     : options_(std::move(options)), events_(events), home_(home_options_of(options_, [this](session_id) {
@@ -129,7 +149,8 @@ void session_streams::run() {
 }
 
 void session_streams::turn(int timeout_ms) {
-  std::vector<pollfd> fds{{wake_fd_, POLLIN, 0}, {options_.listen_fd, POLLIN, 0}};
+  const bool accepts = boot_clock::now() >= accept_again_;
+  std::vector<pollfd> fds{{wake_fd_, POLLIN, 0}, {accepts ? options_.listen_fd : -1, POLLIN, 0}};
   std::vector<inbound*> ins;
   std::vector<outbound*> outs;
   for (auto& in : inbound_) {
@@ -178,6 +199,7 @@ void session_streams::turn(int timeout_ms) {
     if (changed)
       told_ = catalogue_;
   }
+  send_announcements();
   for (auto& in : inbound_) {
     if (in->fd < 0)
       continue;
@@ -208,8 +230,13 @@ void session_streams::turn(int timeout_ms) {
 void session_streams::accept_all() {
   for (;;) {
     const int fd = accept4(options_.listen_fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
+    if (fd < 0) {
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        log::warning("a gateway waits: {}", std::strerror(errno));
+        accept_again_ = boot_clock::now() + accept_pause;
+      }
       return;
+    }
     if (inbound_.size() >= inbound_max) {
       ::close(fd);
       continue;
@@ -303,9 +330,25 @@ void session_streams::tell(inbound& in, const told_volume& volume) {
   f.type = frame_type::volume;
   f.volume = volume.uuid;
   f.number = volume.size.value;
-  f.run.count = (volume.read_only ? volume_is_read_only : 0) | (volume.shared ? volume_is_shared : 0);
+  f.run.count = (volume.read_only ? volume_is_read_only : 0) | (volume.shared ? volume_is_shared : 0) |
+                (volume.planner == planner_rule::advise ? volume_planner_advises : 0) |
+                (volume.planner == planner_rule::off ? volume_planner_is_off : 0);
   f.text = volume.name.value;
   encode(f, in.out);
+}
+
+// A gateway that reads slowly, or is not there, misses them.
+void session_streams::send_announcements() {
+  std::vector<std::pair<node_name, frame>> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    waiting.swap(announcements_);
+  }
+  for (const auto& [gateway, f] : waiting)
+    for (auto& in : inbound_)
+      if (in->fd >= 0 && in->talk.session.value != 0 && in->talk.hello && in->talk.hello->text == gateway.value &&
+          in->out.size() < buffered_bytes_max / 2 && home_.is_open(in->talk.session))
+        encode(f, in->out);
 }
 
 void session_streams::pump(inbound& in) {
@@ -415,12 +458,23 @@ void session_streams::take_frames(outbound& out) {
 void session_streams::handle(outbound& out, const frame& f) {
   const bool open = out.session->now_in() == gateway_session::state::open;
   if (open && f.type == frame_type::volume) {
+    {
+      const std::lock_guard lock(mutex_);
+      out.session->volume_served(f.volume);
+      pump(out);
+    }
     told_volume v{f.volume, volume_name{f.text}, byte_count{f.number}, (f.run.count & volume_is_read_only) != 0,
-                  (f.run.count & volume_is_shared) != 0};
+                  (f.run.count & volume_is_shared) != 0,
+                  (f.run.count & volume_planner_is_off) != 0    ? planner_rule::off
+                  : (f.run.count & volume_planner_advises) != 0 ? planner_rule::advise
+                                                                : planner_rule::act};
     return events_.volume_told(out.peer.node, v);
   }
   if (open && f.type == frame_type::volume_gone)
     return events_.volume_gone(out.peer.node, f.volume);
+  if (open && f.type == frame_type::expect)
+    return events_.reads_announced(out.peer.node,
+                                   {f.volume, f.run, static_cast<double>(f.number) / announced_unit, f.lease});
   result<void> done;
   {
     const std::lock_guard lock(mutex_);
@@ -428,6 +482,8 @@ void session_streams::handle(outbound& out, const frame& f) {
     done = out.session->receive(f, now);
     if (done && f.type == frame_type::renewed)
       out.round_trip = now - out.asked;
+    if (done && f.type == frame_type::opened)
+      out.data_address = reachable_address(out.session->data_address(), host_of_peer(out.fd));
     pump(out);
   }
   if (!done)
@@ -456,6 +512,8 @@ void session_streams::tick() {
   for (auto& in : inbound_)
     if (in->talk.session.value == 0 && now - in->since > unproven_max)
       close_inbound(*in);
+    else if (in->talk.session.value != 0 && !home_.is_alive(in->talk.session))
+      close_inbound(*in); // its gateway may be gone without a word
     else if (in->talk.session.value != 0)
       pump(*in);
   for (auto& out : outbound_) {
@@ -502,6 +560,23 @@ void session_streams::set_catalogue(std::vector<told_volume> volumes) {
   wake();
 }
 
+result<void> session_streams::announce(const node_name& gateway, const announced_reads& reads) {
+  frame f;
+  f.type = frame_type::expect;
+  f.volume = reads.volume;
+  f.run = reads.run;
+  f.number = static_cast<std::uint64_t>(std::clamp(reads.reads_per_second, 0.0, announced_max) * announced_unit);
+  f.lease = reads.stands;
+  {
+    const std::lock_guard lock(mutex_);
+    if (announcements_.size() >= announcements_max)
+      return fail(errc::limit_reached, "too many announcements wait for node " + gateway.value);
+    announcements_.emplace_back(gateway, std::move(f));
+  }
+  wake();
+  return {};
+}
+
 result<void> session_streams::add_shadow(const node_name& home, std::shared_ptr<gateway_shadow> shadow) {
   {
     const std::lock_guard lock(mutex_);
@@ -534,7 +609,8 @@ open_session session_streams::current(const node_name& home) const {
   const outbound* const out = find(home);
   if (!out || out->session->current().value == 0)
     return {};
-  return {out->session->current(), out->session->data_proof(), out->session->data_address(),
+  return {out->session->current(), out->session->data_proof(),
+          out->peer.data_address ? out->peer.data_address->to_string() : out->data_address,
           out->session->home_start()};
 }
 
@@ -558,10 +634,15 @@ bool session_streams::end_fill(gateway_shadow& shadow, gateway_shadow::fill_tick
   return shadow.end_fill(t, how);
 }
 
-std::string session_streams::take_refusal(const node_name& home, const volume_uuid& volume) {
+void session_streams::give_up(gateway_shadow& shadow, granule_run run) {
+  const std::lock_guard lock(mutex_);
+  shadow.invalidate(run);
+}
+
+std::string session_streams::refusal(const node_name& home, const volume_uuid& volume) {
   const std::lock_guard lock(mutex_);
   outbound* const out = find(home);
-  return out ? out->session->take_refusal(volume) : std::string{};
+  return out ? out->session->refusal(volume) : std::string{};
 }
 
 std::vector<peer_status> session_streams::peers() const {

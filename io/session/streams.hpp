@@ -27,7 +27,16 @@ struct told_volume {
   volume_name name;
   byte_count size;
   bool read_only = false, shared = false;
+  planner_rule planner = planner_rule::act; // what planners may do about it
   friend bool operator==(const told_volume&, const told_volume&) = default;
+};
+
+// Reads that an event will bring to a gateway.
+struct announced_reads {
+  volume_uuid volume;
+  granule_run run;
+  double reads_per_second = 0; // of each chunk of it
+  nanoseconds stands{0};       // it is forgotten afterwards
 };
 
 // What a gateway needs to log in to a home's data listener.
@@ -44,6 +53,7 @@ public:
   virtual void session_over(const node_name& home) = 0;
   virtual void volume_told(const node_name& home, const told_volume& volume) = 0;
   virtual void volume_gone(const node_name& home, const volume_uuid& volume) = 0;
+  virtual void reads_announced(const node_name& by, const announced_reads& reads) = 0;
   // A gateway asks for a shadow: durably on record when it returns ok. Blocks on the disk; home_side may be called.
   virtual result<void> record_shadow(const node_name& gateway, const volume_uuid& volume) = 0;
   virtual void shadow_forgotten(const node_name& gateway, const volume_uuid& volume) = 0;
@@ -73,11 +83,15 @@ struct peer_status {
   std::uint64_t sessions = 0; // opened since the start
 };
 
+// Where a home that says `told` can be reached: a wildcard stands for the address that its session has.
+std::string reachable_address(const std::string& told, const std::string& peer_host);
+
 class session_streams {
 public:
   static constexpr std::size_t inbound_max = 256;
   static constexpr std::size_t buffered_bytes_max = 4 << 20; // that a slow reader may leave unread
   static constexpr std::size_t told_volumes_max = 65536;
+  static constexpr std::size_t announcements_max = 4096; // waiting to be sent
 
   session_streams(streams_options options, stream_events& events);
   ~session_streams();
@@ -86,6 +100,8 @@ public:
 
   home_side& home() noexcept { return home_; }
   void set_catalogue(std::vector<told_volume> volumes);
+  // To a gateway with an open session, else to nobody: what matters is said again. limit_reached.
+  result<void> announce(const node_name& gateway, const announced_reads& reads);
 
   // --- this node as a gateway of `home`; not_found: no such peer
   result<void> add_shadow(const node_name& home, std::shared_ptr<gateway_shadow> shadow);
@@ -98,7 +114,9 @@ public:
   // Fills touch their shadow under the same lock as the session does.
   std::optional<gateway_shadow::fill_ticket> begin_fill(gateway_shadow& shadow, granule_index g);
   bool end_fill(gateway_shadow& shadow, gateway_shadow::fill_ticket t, granule_word::fill_result how);
-  std::string take_refusal(const node_name& home, const volume_uuid& volume);
+  // The gateway gives up what it holds of a run: nothing of it is served before it is filled again.
+  void give_up(gateway_shadow& shadow, granule_run run);
+  std::string refusal(const node_name& home, const volume_uuid& volume);
 
   std::vector<peer_status> peers() const;
 
@@ -121,6 +139,7 @@ private:
     std::string trouble;
     nanoseconds round_trip{0};
     std::uint64_t sessions = 0;
+    std::string data_address; // of the open session, as it can be reached from here
     session_id ending; // end_session() was asked for this one
   };
 
@@ -135,6 +154,7 @@ private:
   void pump(outbound& out);
   void pump(inbound& in);
   void tell(inbound& in, const told_volume& volume);
+  void send_announcements();
   void close_inbound(inbound& in);
   void close_outbound(outbound& out, std::string why);
   void connect(outbound& out);
@@ -153,7 +173,9 @@ private:
   std::vector<std::unique_ptr<outbound>> outbound_;
   std::vector<std::unique_ptr<inbound>> inbound_;
   std::vector<told_volume> catalogue_, told_;
+  std::vector<std::pair<node_name, frame>> announcements_; // waiting to be sent
   bool catalogue_changed_ = false;
+  boot_time accept_again_{}; // descriptors had run out
 };
 
 } // namespace gnomon::io::session

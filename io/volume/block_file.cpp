@@ -236,7 +236,7 @@ result<byte_count> block_file::size() const {
   return byte_count{static_cast<std::uint64_t>(about.st_size)};
 }
 
-result<void> block_file::grow(byte_count wanted) {
+result<void> block_file::extend(byte_count wanted) {
   const auto now = size();
   if (!now)
     return tl::unexpected(now.error());
@@ -247,9 +247,16 @@ result<void> block_file::grow(byte_count wanted) {
                                     std::to_string(wanted.value));
   if (ftruncate(data_fd_, static_cast<off_t>(wanted.value)) != 0)
     return fail_errno(path_ + ": grow");
-  if (fsync(sync_fd()) != 0)
-    return fail_errno(path_ + ": sync after growing");
   return {};
+}
+
+int block_file::sync_beside() const {
+  const auto same = "/proc/self/fd/" + std::to_string(data_fd_);
+  const int own = ::open(same.c_str(), (read_only_ ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+  const int error = fsync(own >= 0 ? own : data_fd_) == 0 ? 0 : errno;
+  if (own >= 0)
+    close(own);
+  return error;
 }
 
 } // namespace gnomon::io

@@ -71,8 +71,10 @@ public:
   // Free space on the file system under it that one request may take: never the last of it (64 MiB, or a 64th of a
   // small one). A device never needs any.
   std::uint64_t free_bytes() const noexcept;
-  // Grows a flat file (sparse) durably; on a block device checks that it is large enough.
-  result<void> grow(byte_count size);
+  // Grows a flat file (sparse), not yet durably; on a block device checks that it is large enough.
+  result<void> extend(byte_count size);
+  // fsync on a description of its own, beside the one where a ring's sync may be under way; errno.
+  int sync_beside() const;
 
 private:
   result<void> examine();

@@ -24,6 +24,7 @@ constexpr std::uint8_t tries_at_once = 3;     // of a read that a write disturbe
 constexpr std::uint8_t tries_before_hold = 8; // before it holds writers back
 constexpr std::uint8_t write_waits_max = 50;  // of a write that a read holds back
 constexpr nanoseconds disturbed_wait{50'000};
+constexpr int disturbed_doublings_max = 8; // of a read's wait: up to 13 ms
 
 // Whether a write of part of a page finds that page in the cache: else it would wait for the disk to read it.
 bool partial_pages_cached(const volume_core& core, std::uint64_t offset, std::uint64_t length) {
@@ -42,9 +43,9 @@ bool partial_pages_cached(const volume_core& core, std::uint64_t offset, std::ui
   return !tail || (head && down(offset, block_bytes) == down(end, block_bytes)) || cached(end - 1);
 }
 
-void wait_a_moment(volume_request& r, completion::function then) {
+void wait_a_moment(volume_request& r, completion::function then, int doublings = 0) {
   r.on_complete = then;
-  r.moment = {0, disturbed_wait.count()};
+  r.moment = {0, disturbed_wait.count() << doublings};
   r.on->submit_timeout(r, &r.moment);
 }
 
@@ -68,9 +69,13 @@ void read_again(volume_request& r) {
     r.holds_back = true;
     r.core->marks().hold_back(r.offset, r.length);
   }
-  wait_a_moment(r, [](completion& self, ring&, int, unsigned) {
-    read_pieces(static_cast<volume_request&>(self), turn::disturbed);
-  });
+  // Longer each time: a write that a disk does not take keeps no ring busy with looking.
+  wait_a_moment(
+      r,
+      [](completion& self, ring&, int, unsigned) {
+        read_pieces(static_cast<volume_request&>(self), turn::disturbed);
+      },
+      std::min<int>(r.tries, disturbed_doublings_max));
 }
 
 void keep_piece(volume_request& r, std::uint64_t bytes) {

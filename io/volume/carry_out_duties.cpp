@@ -169,7 +169,10 @@ void change_with_duties(volume_request& r) {
   if (const presence* const present = d.present;
       present != nullptr && !bring_in_ends(r, *present, r.core->current_route().size.value))
     return;
-  mark_changed(r, d, granule_range(r));
+  const granule_range changes(r); // a trim may have become shorter
+  mark_changed(r, d, changes);
+  if (d.archived != nullptr && !plants(planted::change_unseen_by_archive))
+    d.archived->changes(changes.first, changes.end);
   if (plants(planted::trim_relies_on_hole) && r.op == operation::trim && d.present != nullptr)
     return changed(r);
   acquire_gate(r);

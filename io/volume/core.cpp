@@ -8,9 +8,23 @@
 
 #include "config/log.hpp"
 #include "io/fault/planted.hpp"
+#include "io/volume/fences.hpp"
 #include "io/volume/granule_state.hpp"
 
 namespace gnomon::io {
+
+// What is put in the file's place, or what accept-loss makes of it, is not what the changed bits were counted on: they
+// go before an operator can do either. While they cannot be made to go the failure says so, and not what to do.
+static tl::unexpected<error> damaged(const volume_spec& spec, const data_plane& plane, std::string text) {
+  live_bits::options bits;
+  bits.volume = spec.uuid;
+  bits.boot = plane.boot;
+  bits.saved_path = spec.path + ".changed";
+  if (auto gone = live_bits::forget(bits); !gone)
+    return fail(errc::io_failed, "volume " + spec.name.value + ": its file is damaged, and what changed since its newest "
+                                 "layer cannot be forgotten: " + gone.error().message, gone.error().os_errno);
+  return fail(errc::corrupt, std::move(text));
+}
 
 result<std::shared_ptr<volume_core>> volume_core::open(volume_spec spec, data_plane& plane) {
   if (spec.size.value == 0 || spec.size.value > volume_bytes_max || spec.size.value % sector_bytes != 0)
@@ -18,7 +32,7 @@ result<std::shared_ptr<volume_core>> volume_core::open(volume_spec spec, data_pl
                                             " is not a positive multiple of 512 up to 1 PiB");
   const auto found = identity_of(spec.path); // opening may change the file's times
   if (!found && found.error().code == errc::not_found)
-    return fail(errc::corrupt, "volume " + spec.name.value + " is damaged: " + spec.path +
+    return damaged(spec, plane, "volume " + spec.name.value + " is damaged: " + spec.path +
                                    " is missing; put it back, or let all of it read as zeros with: gnomon volume "
                                    "accept-loss " +
                                    spec.name.value);
@@ -35,7 +49,7 @@ result<std::shared_ptr<volume_core>> volume_core::open(volume_spec spec, data_pl
     return tl::unexpected(holds.error());
   // What is missing is lost, not zero.
   if (holds->value < spec.size.value)
-    return fail(errc::corrupt, "volume " + spec.name.value + " is damaged: " + spec.path + " has " +
+    return damaged(spec, plane, "volume " + spec.name.value + " is damaged: " + spec.path + " has " +
                                    std::to_string(holds->value) + " of " + std::to_string(spec.size.value) +
                                    " bytes; put the file back, or let the lost end read as zeros with: gnomon volume "
                                    "accept-loss " +
@@ -70,6 +84,11 @@ volume_core::volume_core(volume_spec spec, block_file file, data_plane& plane)
   first->size = spec_.size;
   first->read_only = spec_.read_only;
   route_.swap(std::move(first));
+  chain_.core = this;
+  chain_.resume = [](parked& node) {
+    const auto& self = static_cast<const chain_step&>(node);
+    self.core->chain_done(*self.core->plane_.rings[self.ring.value], self.os_errno);
+  };
   sync_.core = this;
   sync_.on_complete = [](completion& self, ring& on, int result, unsigned) {
     static_cast<sync_operation&>(self).core->sync_done(on, result);
@@ -162,12 +181,11 @@ void volume_core::sync_done(ring& on, int result) {
       chain_list_ = present->take_list();
     if (error != 0) {
       present->give_back(std::exchange(chain_list_, {}));
-    } else if (!chain_list_.granules.empty()) {
-      return granules_->on_worker([this, present, &on] {
-        const int failed = present->make_durable(std::exchange(chain_list_, {}));
-        const bool posted = on.post([this, failed](ring& here) { chain_done(here, failed); });
-        assert(posted && "a ring outlives its volumes");
-        (void)posted;
+    } else if (!chain_list_.granules.empty() || !chain_list_.cleared.empty()) {
+      chain_.ring = ring_index{on.index()};
+      return granules_->on_worker([this, present] {
+        chain_.os_errno = present->make_durable(std::exchange(chain_list_, {}));
+        plane_.resume.resume(chain_); // never refused, as a job for the ring may be
       });
     }
   }
@@ -194,10 +212,16 @@ result<void> volume_core::grow_file(byte_count size) {
   const auto holds = file_.size();
   if (holds && holds->value < spec().size.value)
     return fail(errc::corrupt, "volume " + spec().name.value + " is damaged: its file has lost its end");
-  auto grown = file_.grow(size);
-  if (!grown && grown.error().code == errc::io_failed)
-    mark_failed(grown.error().os_errno != 0 ? grown.error().os_errno : EIO); // its sync may have met older writes
-  return grown;
+  if (auto grown = file_.extend(size); !grown)
+    return grown; // refused, and nothing has changed
+  if (file_.is_block_device())
+    return {};
+  // Also where the file was long enough: an attempt before may have got no further than that.
+  if (const int error = sync_with([this] { return file_.sync_beside(); }); error != 0) {
+    mark_failed(error); // whatever it is, it may have met older writes
+    return fail(errc::io_failed, "volume " + spec().name.value + ": sync after growing", error);
+  }
+  return {};
 }
 
 void volume_core::begin_marking(int os_errno) {
@@ -244,13 +268,17 @@ bool volume_core::failure_is_recorded() const {
 }
 
 int volume_core::sync_now() {
+  return sync_with([this] { return fdatasync(file_.sync_fd()) == 0 ? 0 : errno; });
+}
+
+int volume_core::sync_with(const std::function<int()>& sync) {
   if (!faults_)
-    return fdatasync(file_.sync_fd()) == 0 ? 0 : errno;
+    return sync();
   const auto id = faults_->before_sync(file_.data_fd());
   const auto decision = faults_->decide(disk_operation::sync, byte_offset{0}, byte_count{0});
   int error = decision.os_errno;
-  if (error == 0 && fdatasync(file_.sync_fd()) != 0)
-    error = errno;
+  if (error == 0)
+    error = sync();
   if (auto ok = faults_->after_sync(file_.data_fd(), id, error); !ok)
     log::error("fault plan: {}", ok.error().to_string());
   return error;
@@ -309,7 +337,9 @@ static std::string fenced_text(const volume_name& volume, const instance_id& who
   if (fences.only)
     text += " was handed over to instance " + fences.only->value + "; instance " + who.value + " may not attach";
   else
-    text += fences.everybody ? " is fenced" : ": instance " + who.value + " is fenced";
+    text += fences.everybody  ? " is fenced"
+            : is_gateway(who) ? ": an instance is fenced, which may be one behind " + who.value
+                              : ": instance " + who.value + " is fenced";
   return text + " (epoch " + std::to_string(fences.epoch) + ") until: gnomon volume unfence " +
          volume.value;
 }
@@ -317,8 +347,8 @@ static std::string fenced_text(const volume_name& volume, const instance_id& who
 result<void> volume_core::attach(const instance_id& who, bool writing) {
   std::lock_guard lock{attach_mutex_};
   if (closing_)
-    return fail(errc::busy, "the volume is being closed");
-  if (!fences_.admits(who))
+    return fail(errc::shutting_down, "the volume is being closed");
+  if (!admits_connection(fences_, who))
     return fail(errc::permission_denied, fenced_text(spec().name, who, fences_));
   if (!writing)
     return {};

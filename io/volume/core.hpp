@@ -100,6 +100,7 @@ public:
 
   // --- control part: maintenance threads
   std::mutex control;       // held by whoever changes the volume
+  const std::shared_ptr<lane_pool::lane>& control_lane() const noexcept { return control_lane_; }
   volume_spec spec() const; // any thread; with the current size, name and flags
   void change_spec(const std::function<void(volume_spec&)>& change);
   void publish(const std::function<void(route&)>& change); // any thread; short
@@ -137,10 +138,16 @@ private:
   void begin_marking(int os_errno);
   void failure_marked(const result<void>& recorded);
   int sync_now(); // errno
+  int sync_with(const std::function<int()>& sync); // as the fault plan lets it; errno
   void chain_done(ring& on, int error); // the data, and what its file holds, are durable, or not
 
   struct sync_operation : completion {
     volume_core* core = nullptr;
+  };
+
+  struct chain_step : parked { // from the worker back to the ring of the sync
+    volume_core* core = nullptr;
+    int os_errno = 0;
   };
 
   data_plane& plane_;
@@ -156,12 +163,14 @@ private:
   sync_operation sync_; // one in flight per file
   std::uint64_t sync_fault_id_ = 0;
   presence::list chain_list_; // what the sync in flight makes durable
+  chain_step chain_;
   std::atomic<bool> chain_requested_{false};
   std::atomic<std::uint32_t> awaiting_sync_{0};
   std::mutex publish_mutex_;
   volume_meter meter_;
   const std::uint32_t admitted_per_ring_max_;
   const std::shared_ptr<lane_pool::lane> seek_lane_ = std::make_shared<lane_pool::lane>();
+  const std::shared_ptr<lane_pool::lane> control_lane_ = std::make_shared<lane_pool::lane>();
   observation_set observations_;
   std::unique_ptr<fault_plan> faults_;
   std::atomic<core_condition> condition_;

@@ -8,7 +8,6 @@
 
 #include "io/measure/observation_spill.hpp"
 #include "io/granule/live_bits.hpp"
-#include "io/ring/blocking_pool.hpp"
 #include "io/ring/lane_pool.hpp"
 #include "io/ring/quiescence.hpp"
 #include "io/ring/ring.hpp"
@@ -21,11 +20,9 @@
 namespace gnomon::io {
 
 struct data_plane {
-  static constexpr unsigned blocking_threads = 4;
-
   explicit data_plane(std::uint32_t ring_count)
       : inboxes(std::make_unique<ring_inbox[]>(ring_count)), holds(std::make_unique<hold_line[]>(ring_count)),
-        epochs(ring_count), observations_spilled(ring_count), blocking(blocking_threads), generations([this] {
+        epochs(ring_count), observations_spilled(ring_count), generations([this] {
           for (auto& one : rings)
             one->wake();
         }) {
@@ -47,7 +44,8 @@ struct data_plane {
   quiescence epochs;
   observation_spill observations_spilled;
   disk_paces disks;
-  blocking_pool blocking;
+  // Changes of volumes, which may wait for requests or a disk: a lane per volume, so that none waits for another's.
+  lane_pool maintenance;
   generation_scheduler generations;
   lane_pool seeking; // for holes, a lane per volume
   lane_pool granule_work; // what volumes with duties do in the background, and their sources' reads; the same

@@ -8,6 +8,7 @@
 #include "io/granule/bits.hpp"
 #include "io/granule/granule_gate.hpp"
 #include "io/granule/source.hpp"
+#include "io/volume/archiving.hpp"
 #include "io/volume/capture.hpp"
 #include "io/volume/presence.hpp"
 
@@ -24,7 +25,8 @@ struct granule_duties {
   std::shared_ptr<capture> capturing; // of the content at `cut`
 
   presence* present = nullptr;            // null: the file holds every granule
-  std::shared_ptr<granule_source> source; // of the others; not null where `present` is not
+  std::shared_ptr<granule_source> source; // of the others; null only while the first archiving reads, with all present
+  std::shared_ptr<archiving> archived;    // notes what changes since it was read for the archive
 };
 
 } // namespace gnomon::io

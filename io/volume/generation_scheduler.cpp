@@ -75,6 +75,8 @@ void generation_scheduler::add(std::shared_ptr<volume_core> core, step what, the
   poke();
 }
 
+generation_scheduler::step generation_scheduler::over(classes which) { return all_before{which}; }
+
 void generation_scheduler::when_over(std::shared_ptr<volume_core> core, classes which, then done, boot_time until) {
   add(std::move(core), all_before{which}, std::move(done), until);
 }

@@ -49,6 +49,8 @@ public:
 
   // --- any thread. `then` is called exactly once, on the scheduler's thread or, when it is refused, on the caller's.
   void add(std::shared_ptr<volume_core> core, step what, then done, boot_time until = boot_time::max());
+  // A step that is done when everything of these classes that entered before its first look is over.
+  static step over(classes which);
   // When everything of these classes that entered before this call is over.
   void when_over(std::shared_ptr<volume_core> core, classes which, then done, boot_time until = boot_time::max());
   // The same, for those that wait on a thread of their own (close, stop).

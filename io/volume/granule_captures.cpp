@@ -1,7 +1,9 @@
-// Cuts, holds and captures of one volume: from "make a cut" to "the layer is sealed" or "it is given up".
+// Cuts and captures of one volume: from "make a cut" to "the layer is sealed" or "it is given up".
 //
 //   none -> starting (tracking, spill) -> cut (a generation began with it) -> running (changes from before are over,
 //   it is read) -> ending (no ring knows it any more) -> none
+//
+// Holds: granule_holds.cpp.
 #include <algorithm>
 #include <cstring>
 
@@ -9,6 +11,7 @@
 #include "io/fault/planted.hpp"
 #include "io/volume/core.hpp"
 #include "io/volume/file_io.hpp"
+#include "io/volume/granule_piece.hpp"
 #include "io/volume/granule_state.hpp"
 
 namespace gnomon::io {
@@ -17,15 +20,11 @@ namespace {
 
 std::atomic<std::uint64_t> next_capture_id{1};
 
-tl::unexpected<error> no_capture() { return fail(errc::not_found, "no such capture of this volume"); }
-
-bool is_all_zeros(const std::byte* data, std::size_t bytes) {
-  static constexpr std::byte zeros[block_bytes]{};
-  for (; bytes > 0; data += std::min(bytes, sizeof zeros), bytes -= std::min(bytes, sizeof zeros))
-    if (std::memcmp(data, zeros, std::min(bytes, sizeof zeros)) != 0)
-      return false;
-  return true;
+error not_sound(const volume_core& core) {
+  return {errc::io_failed, "a sync of volume " + core.spec().name.value + " failed: what it holds is in doubt", EIO};
 }
+
+tl::unexpected<error> no_capture() { return fail(errc::not_found, "no such capture of this volume"); }
 
 } // namespace
 
@@ -46,6 +45,8 @@ void granule_state::start(std::shared_ptr<volume_core> self, std::optional<hold_
       return then(fail(errc::shutting_down, "the volume is closing"));
     if (stage_ != stage::none)
       return then(fail(errc::busy, "a capture of volume " + core_.spec().name.value + " runs already"));
+    if (core_.condition() != core_condition::sound)
+      return then(tl::unexpected(not_sound(core_)));
     stage_ = stage::starting;
   }
   const callback or_none = [this, then](result<void> outcome) {
@@ -105,8 +106,19 @@ void granule_state::ensure_tracking(std::shared_ptr<volume_core> self, callback 
 void granule_state::make_cut(std::shared_ptr<volume_core> self, std::optional<hold_id> id, boot_time deadline,
                              std::unique_ptr<granule_spill> spill, callback then) {
   auto kept = std::make_shared<std::unique_ptr<granule_spill>>(std::move(spill));
-  const auto step = [this, id, deadline, kept](volume_core& core) {
+  auto refused = std::make_shared<std::optional<error>>();
+  const auto step = [this, id, deadline, kept, refused](volume_core& core) {
     generation_gate& generations = core.generations();
+    if (id && generations.outcome(*id)) { // it was abandoned on its way here: nothing will ever advance for it
+      *refused = abandoned_hold();
+      return true;
+    }
+    if (id && boot_clock::now() >= deadline)
+      return false; // over before it began: the scheduler ends it
+    if (core.condition() != core_condition::sound) {
+      *refused = not_sound(core);
+      return true;
+    }
     if (id ? !generations.may_hold() : !generations.may_advance())
       return false;
     const generation_number cut{generations.current().value + 1};
@@ -117,6 +129,8 @@ void granule_state::make_cut(std::shared_ptr<volume_core> self, std::optional<ho
       stage_ = stage::cut;
       unclaimed_ = id;
       capture_ = std::make_shared<capture>(next_capture_id++, core.current_route().size, std::move(*kept));
+      if (core.condition() != core_condition::sound) // since the look above; later sync_failed() finds the capture
+        capture_->fail_with(not_sound(core));
       d.cut = cut;
       d.capturing = capture_;
       if (live_ != nullptr) {
@@ -135,112 +149,23 @@ void granule_state::make_cut(std::shared_ptr<volume_core> self, std::optional<ho
       reports_.pop_front();
     return true;
   };
-  core_.plane().generations.add(self, step, std::move(then), id ? deadline : boot_time::max());
-}
-
-// --- holds
-
-void granule_state::hold(std::shared_ptr<volume_core> self, hold_id id, boot_time deadline,
-                         std::function<void(result<held_report>)> done) {
-  deadline = std::min(deadline, boot_clock::now() + hold_max);
-  {
-    const auto control = core_.plane().generations.exclusive();
-    const auto outcome = core_.generations().outcome(id);
-    if (outcome == hold_outcome::abandoned)
-      return done(fail(errc::permission_denied, "this hold was abandoned"));
-    if (outcome) {
-      const std::lock_guard lock{mutex_};
-      for (const auto& one : reports_)
-        if (one.id == id)
-          return done(one.report);
-      return done(fail(errc::not_found, "this hold is forgotten"));
-    }
-  }
-  start(self, id, deadline, [this, self, id, done](result<void> outcome) {
-    if (!outcome)
-      return done(outcome.error().code == errc::timed_out
-                      ? result<held_report>{fail(errc::busy, "no generation was free before the deadline")}
-                      : result<held_report>{tl::unexpected(outcome.error())});
-    held_report report{};
-    {
-      const std::lock_guard lock{mutex_};
-      report = reports_.back().report;
-    }
-    watch_hold(self, id, report.cut, report.deadline);
-    done(report);
-  });
-}
-
-// A ring with parked requests ends the hold at its deadline; where none is parked, this does.
-void granule_state::watch_hold(std::shared_ptr<volume_core> self, hold_id id, generation_number cut,
-                               boot_time deadline) {
-  generation_scheduler& generations = core_.plane().generations;
-  const auto over = [cut](volume_core& core) {
-    return !core.generations().held() || core.generations().current() != cut;
+  const auto answer = [then = std::move(then), refused](result<void> outcome) {
+    if (outcome && *refused)
+      outcome = tl::unexpected(**refused);
+    then(std::move(outcome));
   };
-  generations.add(
-      self, over,
-      [this, self, id, cut, &generations](const result<void>&) {
-        {
-          const auto control = generations.exclusive();
-          (void)core_.generations().expire(cut);
-        }
-        const auto claimed = [this, id](volume_core&) {
-          const std::lock_guard lock{mutex_};
-          return unclaimed_ != id;
-        };
-        generations.add(
-            self, claimed,
-            [this, self, id](const result<void>& outcome) {
-              if (!outcome && outcome.error().code == errc::timed_out)
-                drop_unclaimed(self, id);
-            },
-            boot_clock::now() + unclaimed_cut_max);
-      },
-      deadline);
-}
-
-result<hold_outcome> granule_state::release(hold_id id) {
-  generation_scheduler& generations = core_.plane().generations;
-  std::optional<hold_outcome> outcome;
-  {
-    const auto control = generations.exclusive();
-    outcome = core_.generations().release(id);
-  }
-  generations.poke();
-  if (!outcome)
-    return fail(errc::not_found, "this hold never held");
-  return *outcome;
-}
-
-void granule_state::abandon(std::shared_ptr<volume_core> self, hold_id id) {
-  {
-    const auto control = core_.plane().generations.exclusive();
-    core_.generations().abandon(id);
-  }
-  core_.plane().generations.poke();
-  drop_unclaimed(std::move(self), id);
-}
-
-void granule_state::drop_unclaimed(std::shared_ptr<volume_core> self, hold_id id) {
-  {
-    const std::lock_guard lock{mutex_};
-    if (unclaimed_ != id || stage_ != stage::cut)
-      return;
-    unclaimed_.reset();
-  }
-  end(self, capture_end::failed, [](const result<void>&) {});
+  core_.plane().generations.add(self, step, answer, id ? deadline : boot_time::max());
 }
 
 // --- captures
 
-void granule_state::begin_capture(std::shared_ptr<volume_core> self, capture_kind kind, std::optional<hold_id> held,
+void granule_state::begin_capture(std::shared_ptr<volume_core> self, capture_order order, std::optional<hold_id> held,
                                   std::function<void(result<capture_begun>)> done) {
   if (!held)
-    return start(self, {}, boot_time::max(), [this, self, kind, done](result<void> outcome) {
+    return start(self, {}, boot_time::max(), [this, self, order, done](result<void> outcome) {
       if (!outcome)
         return done(tl::unexpected(outcome.error()));
-      scan(self, kind, done);
+      scan(self, order, done);
     });
   {
     const std::lock_guard lock{mutex_};
@@ -249,10 +174,10 @@ void granule_state::begin_capture(std::shared_ptr<volume_core> self, capture_kin
     unclaimed_.reset();
   }
   core_.plane().generations.poke();
-  scan(std::move(self), kind, std::move(done));
+  scan(std::move(self), order, std::move(done));
 }
 
-void granule_state::scan(std::shared_ptr<volume_core> self, capture_kind kind,
+void granule_state::scan(std::shared_ptr<volume_core> self, capture_order order,
                          std::function<void(result<capture_begun>)> done) {
   generation_number cut;
   {
@@ -262,7 +187,7 @@ void granule_state::scan(std::shared_ptr<volume_core> self, capture_kind kind,
   const auto old_changes_over = [cut](volume_core& core) {
     return core.generations().drained(generation_number{cut.value - 1});
   };
-  core_.plane().generations.add(self, old_changes_over, [this, self, kind, done](result<void> outcome) {
+  core_.plane().generations.add(self, old_changes_over, [this, self, order, done](result<void> outcome) {
     if (!outcome)
       return end(self, capture_end::failed, [done, outcome](const result<void>&) {
         done(tl::unexpected(outcome.error()));
@@ -271,8 +196,10 @@ void granule_state::scan(std::shared_ptr<volume_core> self, capture_kind kind,
     {
       const std::lock_guard lock{mutex_};
       stage_ = stage::running;
-      begun = {capture_->id(), capture_->size(), cut_, live_ != nullptr && known_at_cut_};
-      const bool some = kind == capture_kind::changed && begun.changed_known;
+      becomes_ = order.snapshot;
+      begun = {capture_->id(), capture_->size(), cut_,
+               live_ != nullptr && known_at_cut_ && live_->since() == order.below};
+      const bool some = order.kind == capture_kind::changed && begun.changed_known;
       capture_->begin_scan(some ? &live_->bits(1 - active_) : nullptr);
     }
     done(begun);
@@ -292,20 +219,12 @@ void granule_state::read_capture(std::shared_ptr<volume_core> self, std::uint64_
     reading_ = true;
   }
   of->delivered_before(from.value);
-  struct reading {
-    capture_piece piece;
-    granule_buffer content;
-    std::size_t bytes = 0; // so far, also while they are all zero and not kept
-  };
-  const auto state = std::make_shared<reading>();
   granule_pass pass;
   pass.first = pass.end = of->next_wanted(from.value);
   const std::uint32_t limit = std::clamp(granules_max, 1u, piece_granules_max);
   while (pass.end < of->granules() && pass.end < pass.first + limit && of->next_wanted(pass.end) == pass.end)
     ++pass.end;
-  state->piece.first = granule_index{pass.first};
-  state->piece.next = granule_index{pass.end};
-  state->piece.granules = static_cast<std::uint32_t>(pass.end - pass.first);
+  const auto state = std::make_shared<granule_piece>(pass.first, pass.end);
   pass.needed = [](std::uint64_t) { return true; };
   pass.work = [this, of, state](std::uint64_t granule) -> result<void> {
     if (auto why = of->failure())
@@ -314,24 +233,19 @@ void granule_state::read_capture(std::shared_ptr<volume_core> self, std::uint64_
     result<void> got;
     bool zero = false;
     if (of->settled(granule)) {
-      got = of->read_copy(granule, state->content.first(bytes));
+      got = of->read_copy(granule, state->first(bytes));
     } else {
       zero = reads_as_hole(granule, bytes);
       if (!zero)
-        got = read_logical(granule, state->content.data(), bytes);
+        got = read_logical(granule, state->memory(), bytes);
       of->settle(granule);
     }
     if (!got)
       return got;
-    auto& data = state->piece.data;
-    if (!zero && (!data.empty() || !is_all_zeros(state->content.data(), bytes))) {
-      data.resize(state->bytes); // what came before is zeros, or is there
-      data.insert(data.end(), state->content.data(), state->content.data() + bytes);
-    }
-    state->bytes += bytes;
+    state->append(bytes, zero);
     return {};
   };
-  pass.done = [this, self, of, state, done](const result<void>& outcome) {
+  pass.done = [this, self, of, state, next = pass.end, done](const result<void>& outcome) {
     {
       const std::lock_guard lock{mutex_};
       reading_ = false;
@@ -340,26 +254,51 @@ void granule_state::read_capture(std::shared_ptr<volume_core> self, std::uint64_
       of->fail_with(outcome.error());
       return done(tl::unexpected(outcome.error()));
     }
-    capture_piece& piece = state->piece;
-    piece.zero = piece.granules != 0 && piece.data.empty();
-    if (!piece.data.empty())
-      piece.data.resize(state->bytes);
-    piece.end = of->next_wanted(piece.next.value) >= of->granules();
-    done(std::move(piece));
+    deliver(self, of, state->finish(of->next_wanted(next) >= of->granules()), done);
   };
   start_pass(core_, std::move(pass));
 }
 
+// A page that could not be written back reads as it was before, and only a sync tells: the capture is good when one
+// that began behind its last read has succeeded. That one comes before the last piece is answered.
+void granule_state::deliver(std::shared_ptr<volume_core> self, std::shared_ptr<capture> of, capture_piece piece,
+                            std::function<void(result<capture_piece>)> done) {
+  if (!piece.end || core_.opened_read_only())
+    return done(std::move(piece));
+  core_.sync_in_background([self, of, last = std::make_shared<capture_piece>(std::move(piece)), done](int error) {
+    if (error != 0)
+      of->fail_with({errc_from_errno(error), "a sync of the volume failed", error});
+    if (auto why = of->failure())
+      return done(tl::unexpected(*why));
+    done(std::move(*last));
+  });
+}
+
 void granule_state::end_capture(std::shared_ptr<volume_core> self, std::uint64_t id, capture_end how,
                                 done_callback done) {
+  std::optional<error> failed;
   {
     const std::lock_guard lock{mutex_};
     if (capture_ == nullptr || capture_->id() != id || stage_ != stage::running)
       return done(no_capture());
-    if (how == capture_end::sealed && capture_->failed())
-      return done(fail(errc::invalid_argument, "this capture has failed and cannot be sealed"));
+    if (how == capture_end::sealed)
+      failed = capture_->failure();
   }
-  end(std::move(self), how, std::move(done));
+  if (!failed)
+    return end(std::move(self), how, std::move(done));
+  // It ends all the same, or no other could ever begin.
+  end(std::move(self), capture_end::failed, [done, why = *failed](const result<void>&) {
+    done(fail(errc::invalid_argument, "this capture has failed and cannot be sealed: " + why.message, why.os_errno));
+  });
+}
+
+// A wait of the end was refused: changes may still mark bits that the next capture clears. A close takes both over.
+void granule_state::bits_in_doubt() {
+  const std::lock_guard lock{mutex_};
+  if (live_ == nullptr || closed_)
+    return;
+  useless_ = true;
+  live_->set_known(false);
 }
 
 void granule_state::end(std::shared_ptr<volume_core> self, capture_end how, callback then) {
@@ -380,13 +319,17 @@ void granule_state::end(std::shared_ptr<volume_core> self, capture_end how, call
     return core.generations().drained(generation_number{cut.value - 1});
   };
   generation_scheduler& generations = core_.plane().generations;
-  generations.add(self, old_changes_over, [this, self, how, then, &generations](const result<void>&) {
+  generations.add(self, old_changes_over, [this, self, how, then, &generations](const result<void>& drained) {
+    if (!drained)
+      bits_in_doubt();
     publish_duties([](granule_duties& d) {
       d.capturing = nullptr;
       d.before = nullptr;
       d.cut = {};
     });
     generations.when_over(self, generation_scheduler::classes::changes, [this, how, then](const result<void>& over) {
+      if (!over)
+        bits_in_doubt();
       {
         const std::lock_guard lock{mutex_};
         if (over && live_ != nullptr && !useless_) {
@@ -395,7 +338,7 @@ void granule_state::end(std::shared_ptr<volume_core> self, capture_end how, call
             live_->bits(active_).merge(before);
           before.clear();
           if (how == capture_end::sealed)
-            live_->set_known(true);
+            live_->count_from(becomes_);
         }
       }
       back_to_none();

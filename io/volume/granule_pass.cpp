@@ -74,7 +74,7 @@ void go_on(pass_under_way* p) {
 
 void granule_granted(parked& node) {
   auto* p = static_cast<pass_under_way*>(&static_cast<gate_waiter&>(node));
-  p->core->granules().on_worker([p] {
+  p->core->granules().on_worker_of(p->pass.background, [p] {
     if (auto ok = work_on_granule(p); !ok)
       return finish_pass(p, std::move(ok));
     go_on(p);
@@ -91,7 +91,7 @@ void start_pass(volume_core& core, granule_pass pass) {
   p->ring = ring_index{static_cast<std::uint32_t>(p->at % core.plane().ring_count())};
   p->resume = granule_granted;
   core.granules().pass_begins();
-  core.granules().on_worker([p] { go_on(p); });
+  core.granules().on_worker_of(p->pass.background, [p] { go_on(p); });
 }
 
 } // namespace gnomon::io

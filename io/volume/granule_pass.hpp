@@ -38,6 +38,7 @@ struct granule_pass {
   std::function<bool(std::uint64_t granule)> needed;
   std::function<result<void>(std::uint64_t granule)> work;
   std::function<void(result<void>)> done;
+  bool background = false; // nobody waits for it: it leaves the volume's workers to those who do
 };
 // `core` has duties, hence a gate, and stays until `done` was called.
 void start_pass(volume_core& core, granule_pass pass);

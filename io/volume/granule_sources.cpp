@@ -19,9 +19,11 @@ int errno_of(const error& why) { return why.os_errno != 0 ? why.os_errno : EIO; 
 
 } // namespace
 
-result<void> granule_state::open_presence(const file_identity& found) {
+result<presence::options> granule_state::presence_options(const file_identity& found) const {
   const volume_spec spec = core_.spec();
   presence::options o;
+  if (spec.presence_path.empty())
+    return fail(errc::unsupported, "volume " + spec.name.value + " has no place to note which granules its file holds");
   o.path = spec.presence_path;
   o.volume = spec.uuid;
   o.size = spec.size;
@@ -30,11 +32,20 @@ result<void> granule_state::open_presence(const file_identity& found) {
   o.device = found.device, o.inode = found.inode;
   o.doubtful = spec.writes_failed;
   o.faults = core_.faults();
-  auto opened = presence::open(o);
+  o.expected = spec.presence_expected;
+  return o;
+}
+
+result<void> granule_state::open_presence(const file_identity& found) {
+  const auto o = presence_options(found);
+  if (!o)
+    return tl::unexpected(o.error());
+  auto opened = presence::open(*o);
   if (!opened)
     return tl::unexpected(opened.error());
   presence_ = std::move(*opened);
-  source_ = spec.source;
+  present_.store(presence_.get(), std::memory_order_release);
+  source_ = core_.spec().source;
   publish_duties([this](granule_duties& d) {
     d.present = presence_.get();
     d.source = source_;
@@ -99,8 +110,13 @@ result<void> granule_state::bring_in_one(std::uint64_t granule) {
   std::memset(content.data(), 0, granule_bytes);
   if (auto got = read_missing(granule, content.data(), bytes); !got)
     return got;
-  if (auto written = write_file(core_, content.data(), granule * granule_bytes, bytes); !written)
-    return written;
+  // What the source does not hold is zero; where the file has a hole, it is that already, and stays sparse.
+  const auto from = source();
+  const bool there = from != nullptr && !from->holds(granule_index{granule}) &&
+                     is_hole(core_, granule * granule_bytes, bytes);
+  if (!there)
+    if (auto written = write_file(core_, content.data(), granule * granule_bytes, bytes); !written)
+      return written;
   const auto noted = presence_->arrived(granule, granule + 1);
   if (!noted)
     return tl::unexpected(noted.error());
@@ -183,12 +199,14 @@ result<std::vector<extent>> granule_state::extents(byte_offset offset, byte_coun
 
 // --- control
 
-void granule_state::bring_in(std::shared_ptr<volume_core> self, granule_index first, std::uint32_t granules,
-                             done_callback done) {
-  if (presence_ == nullptr || source() == nullptr)
+void granule_state::bring_in_run(std::shared_ptr<volume_core> self, granule_run run, bool background,
+                                 done_callback done) {
+  presence* const present = this->present();
+  if (present == nullptr || source() == nullptr)
     return done({}); // the file holds everything
-  const std::uint64_t all = presence_->granules();
-  granule_pass pass = bringing_in(std::min(first.value, all), std::min(first.value + granules, all));
+  const std::uint64_t all = present->granules(), first = std::min(run.first.value, all);
+  granule_pass pass = bringing_in(first, first + std::min(run.granules, all - first));
+  pass.background = background;
   pass.work = [this](std::uint64_t granule) -> result<void> {
     if (is_closed())
       return fail(errc::shutting_down, "the volume is closing");
@@ -198,15 +216,45 @@ void granule_state::bring_in(std::shared_ptr<volume_core> self, granule_index fi
   start_pass(core_, std::move(pass));
 }
 
+void granule_state::bring_in(std::shared_ptr<volume_core> self, granule_index first, std::uint32_t granules,
+                             done_callback done) {
+  bring_in_run(std::move(self), {first, granules}, false, std::move(done));
+}
+
+void granule_state::hydrate_piece(std::shared_ptr<volume_core> self, granule_run piece, done_callback done) {
+  bring_in_run(std::move(self), piece, true, std::move(done));
+}
+
+void granule_state::set_source(std::shared_ptr<volume_core> self, std::shared_ptr<granule_source> source,
+                               done_callback done) {
+  {
+    const std::lock_guard lock{mutex_};
+    if (present() == nullptr || (source_ == nullptr && archiving_ == nullptr) || source == nullptr)
+      return done(fail(errc::invalid_argument, "the volume has no source that could be replaced"));
+    source_ = source;
+  }
+  core_.change_spec([&](volume_spec& s) { s.source = source; });
+  publish_duties([&](granule_duties& d) {
+    d.present = presence_.get();
+    d.source = source;
+  });
+  core_.plane().generations.when_over(self, generation_scheduler::classes::changes_and_looks, std::move(done));
+}
+
 std::optional<presence_report> granule_state::report_presence() const {
-  if (presence_ == nullptr || source() == nullptr)
+  if (present_.load(std::memory_order_acquire) == nullptr || source() == nullptr)
     return std::nullopt;
   return presence_->report();
 }
 
 void granule_state::drop_source(std::shared_ptr<volume_core> self, done_callback done) {
-  if (presence_ == nullptr || source() == nullptr)
+  if (present() == nullptr || source() == nullptr)
     return done({});
+  {
+    const std::lock_guard lock{mutex_};
+    if (archiving_ != nullptr)
+      return done(fail(errc::busy, "granules of the volume are on their way to the archive"));
+  }
   if (presence_->any_missing(0, presence_->granules()))
     return done(fail(errc::invalid_argument, "the source still holds granules that the volume's file does not"));
   // Durable first: `pending` never counts for this.

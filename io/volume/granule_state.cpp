@@ -55,6 +55,12 @@ void granule_state::publish_duties(const std::function<void(granule_duties&)>& c
 // --- the core's life
 
 result<void> granule_state::open(const file_identity& found) {
+  if (const auto opener = core_.spec().open_source; opener && core_.spec().source == nullptr) {
+    auto made = opener();
+    if (!made)
+      return tl::unexpected(made.error());
+    core_.change_spec([&](volume_spec& s) { s.source = *made, s.open_source = nullptr; });
+  }
   if (core_.spec().source != nullptr)
     if (auto ready = open_presence(found); !ready)
       return ready;
@@ -87,8 +93,9 @@ void granule_state::begin_close() {
 }
 
 void granule_state::close_clean() {
-  if (presence_ != nullptr && core_.condition() == core_condition::sound) // the data is synced
-    if (const int error = presence_->make_durable(presence_->take_list()); error != 0)
+  if (presence* const present = this->present(); // the data is synced
+      present != nullptr && core_.condition() == core_condition::sound)
+    if (const int error = present->make_durable(present->take_list()); error != 0)
       log::error("volume {}: what its file holds could not be noted durably: {}", core_.spec().name.value,
                  std::strerror(error));
   std::unique_ptr<live_bits> bits;
@@ -125,6 +132,8 @@ void granule_state::resized(byte_count size) {
 
 void granule_state::sync_failed() {
   const std::lock_guard lock{mutex_};
+  if (capture_) // pages that were lost read as they were before: it may hold such a one
+    capture_->fail_with({errc::io_failed, "a sync of the volume failed", EIO});
   if (live_ == nullptr)
     return;
   useless_ = true;
@@ -133,8 +142,8 @@ void granule_state::sync_failed() {
 
 // --- rings and workers
 
-void granule_state::on_worker(const std::function<void()>& what) {
-  if (!core_.plane().granule_work.submit(lane_, what))
+void granule_state::on_worker_of(bool background, const std::function<void()>& what) {
+  if (!core_.plane().granule_work.submit(background ? background_lane_ : lane_, what))
     what();
 }
 
@@ -158,15 +167,15 @@ void granule_state::leave_internal(generation_gate::entry entered) {
 }
 
 result<void> granule_state::read_logical(std::uint64_t granule, std::byte* into, std::uint32_t bytes) {
-  if (presence_ != nullptr && !presence_->test(granule))
+  if (presence* const present = this->present(); present != nullptr && !present->test(granule))
     return read_missing(granule, into, bytes);
   return read_file(core_, into, granule * granule_bytes, bytes);
 }
 
 bool granule_state::reads_as_hole(std::uint64_t granule, std::uint32_t bytes) {
-  if (presence_ != nullptr && !presence_->test(granule)) {
+  if (presence* const present = this->present(); present != nullptr && !present->test(granule)) {
     const auto from = source();
-    return !presence_->suspect(granule) && from != nullptr && !from->holds(granule_index{granule});
+    return !present->suspect(granule) && from != nullptr && !from->holds(granule_index{granule});
   }
   return is_hole(core_, granule * granule_bytes, bytes);
 }

@@ -61,6 +61,7 @@ result<std::unique_ptr<presence>> presence::open(const options& o) {
   p->size_ = o.size;
   p->granules_ = (o.size.value + granule_bytes - 1) / granule_bytes;
   p->faults_ = o.faults;
+  p->volume_ = o.volume;
   if (auto ok = p->open_present(o); !ok)
     return tl::unexpected(ok.error());
   p->live_words_ = std::vector<granule_bits::word>(granule_bits::words_for(p->granules_));
@@ -74,6 +75,11 @@ result<std::unique_ptr<presence>> presence::open(const options& o) {
 
 result<void> presence::open_present(const options& o) {
   durable_.assign(granule_bits::words_for(granules_), 0);
+  if (o.everything) {
+    for (std::uint64_t g = 0; g < granules_; ++g)
+      durable_[g / 64] |= std::uint64_t{1} << (g % 64);
+    return make_present(o.volume);
+  }
   present_fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
   if (present_fd_ >= 0) {
     present_header h;
@@ -89,16 +95,23 @@ result<void> presence::open_present(const options& o) {
   }
   if (errno != ENOENT)
     return fail_errno(path_);
+  if (o.expected)
+    return fail(errc::corrupt, path_ + " is missing: it tells which granules of the volume its file holds");
+  return make_present(o.volume);
+}
+
+result<void> presence::make_present(const volume_uuid& volume) {
   const std::string unfinished = path_ + ".new";
   present_fd_ = ::open(unfinished.c_str(), O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
   if (present_fd_ < 0)
     return fail_errno(unfinished);
   present_header h;
   static_assert(sizeof(volume_uuid) == sizeof h.volume);
-  std::memcpy(h.volume.data(), &o.volume, sizeof h.volume);
+  std::memcpy(h.volume.data(), &volume, sizeof h.volume);
   h.granules = granules_, h.size_bytes = size_.value;
   std::vector<char> whole(present_header_bytes + durable_.size() * 8);
   std::memcpy(whole.data(), &h, sizeof h);
+  std::memcpy(whole.data() + present_header_bytes, durable_.data(), durable_.size() * 8);
   for (std::size_t done = 0; done < whole.size();) {
     const ssize_t wrote = pwrite(present_fd_, whole.data() + done, whole.size() - done, static_cast<off_t>(done));
     if (wrote <= 0 && errno != EINTR)
@@ -141,11 +154,8 @@ result<void> presence::open_pending(const options& o) {
   if (removed)
     if (auto synced = sync_parent_of(path_); !synced)
       return synced;
-  pending_fd_ = ::open(pending_path_.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-  if (pending_fd_ < 0)
-    return fail_errno(pending_path_);
-  if (ftruncate(pending_fd_, static_cast<off_t>(granules_)) != 0)
-    return fail_errno(pending_path_);
+  if (auto made = make_pending(); !made)
+    return made;
   const auto each = [this](int fd, auto what) {
     std::array<char, 65536> bytes{};
     for (std::uint64_t at = 0; at < granules_;) {
@@ -191,12 +201,24 @@ result<void> presence::open_pending(const options& o) {
   return {};
 }
 
-presence::~presence() {
-  for (const int fd : {present_fd_, pending_fd_}) {
-    if (faults_ != nullptr && fd >= 0)
-      faults_->forget(fd);
-    if (fd >= 0)
-      close(fd);
+result<void> presence::make_pending() {
+  pending_fd_ = ::open(pending_path_.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+  if (pending_fd_ < 0)
+    return fail_errno(pending_path_);
+  if (ftruncate(pending_fd_, static_cast<off_t>(granules_)) != 0)
+    return fail_errno(pending_path_);
+  return {};
+}
+
+presence::~presence() { close_files(); }
+
+void presence::close_files() {
+  for (int* const fd : {&present_fd_, &pending_fd_}) {
+    if (faults_ != nullptr && *fd >= 0)
+      faults_->forget(*fd);
+    if (*fd >= 0)
+      close(*fd);
+    *fd = -1;
   }
 }
 
@@ -276,6 +298,7 @@ result<bool> presence::arrived(std::uint64_t first, std::uint64_t end) {
         suspect_bits_.clear(at, 1);
       live_.set(at, 1);
       list_.push_back(at);
+      cleared_.erase(at);
     }
     long_list = list_.size() >= list_max;
   }
@@ -284,32 +307,60 @@ result<bool> presence::arrived(std::uint64_t first, std::uint64_t end) {
   return long_list;
 }
 
+result<void> presence::cleared(std::uint64_t granule) {
+  // `present` still says that the file holds it, or nothing does and the source has the same.
+  if (!plants(planted::pending_not_cleared))
+    if (const int error = set_pending(granule, granule + 1, false); error != 0)
+      return fail_errno("noting what the volume holds", error);
+  if (plants(planted::cleared_outside_chain))
+    (void)make_durable({{}, {granule}});
+  const std::lock_guard lock{mutex_};
+  live_.clear(granule, 1);
+  std::erase(list_, granule);
+  if (!plants(planted::cleared_outside_chain))
+    cleared_.insert(granule);
+  return {};
+}
+
 // --- the chain
 
 presence::list presence::take_list() {
   const std::lock_guard lock{mutex_};
   list taken;
   taken.granules.swap(list_);
+  taken.cleared.assign(cleared_.begin(), cleared_.end());
+  cleared_.clear();
   return taken;
 }
 
 bool presence::list_is_empty() const {
   const std::lock_guard lock{mutex_};
-  return list_.empty();
+  return list_.empty() && cleared_.empty();
 }
 
 void presence::give_back(list taken) {
   const std::lock_guard lock{mutex_};
-  list_.insert(list_.end(), taken.granules.begin(), taken.granules.end());
+  // What has become the other meanwhile is in the other list.
+  for (const auto granule : taken.granules)
+    if (live_.test(granule))
+      list_.push_back(granule);
+  for (const auto granule : taken.cleared)
+    if (!live_.test(granule))
+      cleared_.insert(granule);
 }
 
 int presence::make_durable(list taken) {
-  if (taken.granules.empty())
+  if (taken.granules.empty() && taken.cleared.empty())
     return 0;
-  auto& granules = taken.granules;
-  std::sort(granules.begin(), granules.end());
-  for (const auto granule : granules)
+  const std::lock_guard one_at_a_time{durable_mutex_};
+  std::sort(taken.granules.begin(), taken.granules.end());
+  for (const auto granule : taken.granules)
     durable_[granule / 64] |= std::uint64_t{1} << (granule % 64);
+  for (const auto granule : taken.cleared)
+    durable_[granule / 64] &= ~(std::uint64_t{1} << (granule % 64));
+  std::vector<std::uint64_t> granules = taken.granules;
+  granules.insert(granules.end(), taken.cleared.begin(), taken.cleared.end());
+  std::sort(granules.begin(), granules.end());
   // One write per stretch of words that are close together.
   constexpr std::uint64_t close_words = 512;
   int error = 0;
@@ -326,10 +377,11 @@ int presence::make_durable(list taken) {
     give_back(std::move(taken));
     return error;
   }
-  for (std::size_t i = 0; i < granules.size() && error == 0;) {
-    const std::uint64_t from = granules[i];
+  const auto& arrived = taken.granules;
+  for (std::size_t i = 0; i < arrived.size() && error == 0;) {
+    const std::uint64_t from = arrived[i];
     std::uint64_t to = from;
-    while (i < granules.size() && granules[i] == to)
+    while (i < arrived.size() && arrived[i] == to)
       ++to, ++i;
     error = set_pending(from, to, false);
   }
@@ -339,6 +391,13 @@ int presence::make_durable(list taken) {
 void presence::remove_files() {
   unlink(path_.c_str());
   unlink(pending_path_.c_str());
+  close_files();
+}
+
+result<void> presence::make_files_again() {
+  if (auto made = make_present(volume_); !made)
+    return made;
+  return make_pending();
 }
 
 } // namespace gnomon::io

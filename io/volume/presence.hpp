@@ -10,6 +10,9 @@
 // After a kill present = `present` OR `pending`; after another boot `present` alone. Where the file system was mounted
 // anew or a sync failed, granules with `pending` and without `present` are suspect: they answer EIO.
 //
+// The other way, for the archive: a granule is cleared() once its source has its content, durably; then live, and its
+// pending byte, say "missing" at once, `present` with the next chain, and only behind that chain may its space go.
+//
 // test() and next(): any thread. arrived() is called with the granules' gate held (shared for whole granules,
 // exclusively for bringing in). The chain is one at a time. The calls with files block; rings leave them to workers.
 #pragma once
@@ -18,6 +21,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "config/error.hpp"
@@ -39,6 +43,8 @@ public:
     std::string boot, mark; // boot_id(), mount_mark()
     std::uint64_t device = 0, inode = 0; // of the data file
     bool doubtful = false;               // a sync failed
+    bool expected = false;               // the file must be there: corrupt if not
+    bool everything = false;             // made anew, with everything present
     fault_plan* faults = nullptr;        // tests
   };
 
@@ -65,10 +71,13 @@ public:
   // The data of the missing granules of [first, end) is in the file: from now on they are read from there. On an error
   // nothing has changed. True: the list is long, ask for a chain.
   result<bool> arrived(std::uint64_t first, std::uint64_t end);
+  // From now on it is read from the source. Its gate is held exclusively. On an error nothing has changed.
+  result<void> cleared(std::uint64_t granule);
 
   // --- the chain
   struct list {
-    std::vector<std::uint64_t> granules;
+    std::vector<std::uint64_t> granules; // arrived
+    std::vector<std::uint64_t> cleared;
   };
   list take_list(); // before the data's sync begins
   bool list_is_empty() const;
@@ -78,6 +87,8 @@ public:
 
   // No longer needed: every granule is present, durably, and the source is gone.
   void remove_files();
+  // After remove_files(): a source is there again, and everything is present still.
+  result<void> make_files_again();
 
 private:
   presence() = default;
@@ -86,6 +97,9 @@ private:
   int write(int fd, const void* data, std::size_t bytes, std::uint64_t offset);
   int sync(int fd);
   int set_pending(std::uint64_t granule, std::uint64_t end, bool value);
+  result<void> make_present(const volume_uuid& volume); // of durable_
+  result<void> make_pending();
+  void close_files();
 
   std::string path_, pending_path_;
   std::uint64_t granules_ = 0;
@@ -96,9 +110,12 @@ private:
   granule_bits live_;
   std::vector<granule_bits::word> suspects_; // empty: none
   granule_bits suspect_bits_;
+  std::mutex durable_mutex_;           // one writer of `present` at a time
   std::vector<std::uint64_t> durable_; // the content of `present`; the chain's
   mutable std::mutex mutex_;           // the list
   std::vector<std::uint64_t> list_;
+  std::unordered_set<std::uint64_t> cleared_; // none is in list_
+  volume_uuid volume_;
 };
 
 } // namespace gnomon::io

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/granule/granule_gate.hpp"
+#include "io/measure/observation.hpp"
 #include "io/ring/buffer_pool.hpp"
 #include "io/ring/ring.hpp"
 #include "io/ring/wake.hpp"
@@ -51,6 +52,7 @@ struct volume_request : completion {
   finish_function finish = nullptr;
   void* owner = nullptr; // the caller's, for `finish`
   boot_time started{};   // when it was parsed
+  instance_slot instance{}; // the client's
   std::uint64_t session = 0; // of the gateway whose data connection it came through; 0: this node's own client
   bool fill = false;         // read: for a shadow of that gateway
 

@@ -348,8 +348,10 @@ result<void> catalogue::forget(const std::vector<volume_record>& records) {
     return erased;
   {
     std::unique_lock lock(mutex_);
-    for (const auto& record : records)
+    for (const auto& record : records) {
       by_uuid_.erase(record.uuid);
+      failures_unrecorded_.erase(record.uuid);
+    }
   }
   for (const auto& record : records) {
     descriptors_written_.erase(record.uuid);

@@ -149,6 +149,9 @@ public:
   result<volume_record> purge(volume_uuid uuid);
   void mark_write_failure(volume_uuid uuid, int os_errno, done finished);
   result<volume_record> mark_write_failure(volume_uuid uuid, int os_errno);
+  // Whether a sync of it has failed and no operator has taken note: as the record says, or as it would if `meta` had
+  // taken the failure.
+  bool failure_noted(volume_uuid uuid) const;
   // An operator takes note: the failure and the doubt are gone.
   void clear_write_failure(volume_uuid uuid, done finished);
   result<volume_record> clear_write_failure(volume_uuid uuid);
@@ -202,6 +205,7 @@ private:
   std::optional<volume_record> find_any(volume_uuid uuid) const; // deleted ones too
   opening_evidence evidence_of(const volume_record& record) const;
   std::vector<std::string> do_probe() const;
+  void failure_is_recorded(volume_uuid uuid);
   result<volume_record> change(volume_uuid uuid, descriptor with, const mutation& mutate);
   result<volume_record> change(std::optional<volume_record> record, volume_uuid uuid, descriptor with,
                                const mutation& mutate);
@@ -214,6 +218,7 @@ private:
   mutable std::shared_mutex mutex_;                        // guards the index
   std::unordered_map<volume_uuid, volume_record> by_uuid_; // deleted ones too
   std::map<std::string, volume_uuid> by_name_;             // live ones
+  std::set<volume_uuid> failures_unrecorded_;              // of this process
   std::set<volume_uuid> descriptors_written_;              // worker only: marks to erase with the next commit
   std::unique_ptr<serial_worker> worker_;
   std::unique_ptr<serial_worker> trash_worker_; // removes the files of what is gone: that takes long

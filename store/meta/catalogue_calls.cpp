@@ -117,14 +117,37 @@ void catalogue::mark_write_failure(volume_uuid uuid, int os_errno, done finished
     if (auto noted = options_.marks->add(uuid, os_errno); !noted)
       log::error("volume {}: its failed sync cannot be noted in memory: {}", uuid.to_string(),
                  noted.error().to_string());
+  {
+    std::lock_guard lock(mutex_);
+    failures_unrecorded_.insert(uuid);
+  }
   enqueue<volume_record>(
       [=, this] { // deleted ones too: they can come back
-        return change(find_any(uuid), uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
+        auto found = find_any(uuid);
+        if (found && found->failure) { // the first one counts
+          failure_is_recorded(uuid);
+          return result<volume_record>(std::move(*found));
+        }
+        auto marked = change(std::move(found), uuid, descriptor::rewrite, [&](volume_record& record) -> result<void> {
           record.failure = write_failure{os_errno, options_.clock->wall_now()};
           return {};
         });
+        if (marked)
+          failure_is_recorded(uuid);
+        return marked;
       },
       std::move(finished));
+}
+
+bool catalogue::failure_noted(volume_uuid uuid) const {
+  std::shared_lock lock(mutex_);
+  const auto found = by_uuid_.find(uuid);
+  return failures_unrecorded_.contains(uuid) || (found != by_uuid_.end() && found->second.failure);
+}
+
+void catalogue::failure_is_recorded(volume_uuid uuid) {
+  std::lock_guard lock(mutex_);
+  failures_unrecorded_.erase(uuid);
 }
 
 void catalogue::clear_source(volume_uuid uuid, done finished) {
@@ -150,6 +173,8 @@ void catalogue::clear_write_failure(volume_uuid uuid, done finished) {
           record.doubt.reset();
           return {};
         });
+        if (cleared)
+          failure_is_recorded(uuid); // as is that it is over
         if (cleared && options_.marks)
           options_.marks->remove(uuid);
         return cleared;

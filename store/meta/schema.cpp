@@ -395,6 +395,12 @@ bytes encode(const group_record& record) {
   put_optional(w, record.every, [&](std::chrono::seconds every) { w.i64(every.count()); });
   w.u32(record.retain);
   put_time(w, record.created);
+  w.i64(record.latest_by.count());
+  w.i64(record.baseline_every.count());
+  w.u32(record.quiet_below_permille);
+  w.u32(record.hourly);
+  w.u32(record.daily);
+  w.u32(record.weekly);
   return seal_value(value_type::snapshot_group, group_record_version, w.payload());
 }
 
@@ -414,9 +420,18 @@ result<group_record> decode_group(bytes_view stored, std::string_view what) {
   record.every = get_optional(r, [&] { return std::chrono::seconds(r.i64()); });
   record.retain = r.u32();
   record.created = get_time(r);
+  if (opened->version >= 2) {
+    record.latest_by = std::chrono::seconds(r.i64());
+    record.baseline_every = std::chrono::seconds(r.i64());
+    record.quiet_below_permille = r.u32();
+    record.hourly = r.u32();
+    record.daily = r.u32();
+    record.weekly = r.u32();
+  }
   if (auto ok = r.finish(what); !ok)
     return tl::unexpected(ok.error());
-  if (record.name.value.empty() || record.volumes.empty() || record.every.value_or(std::chrono::seconds(1)).count() <= 0)
+  if (record.name.value.empty() || record.volumes.empty() || record.every.value_or(std::chrono::seconds(1)).count() <= 0 ||
+      record.latest_by.count() < 0 || record.baseline_every.count() < 0 || record.quiet_below_permille > 1000)
     return fail(errc::corrupt, std::string(what) + ": a group without name or members, or of no interval");
   return record;
 }

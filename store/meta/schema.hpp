@@ -64,7 +64,7 @@ inline constexpr std::uint16_t event_counter_version = 1;
 inline constexpr std::uint16_t instance_record_version = 1;
 inline constexpr std::uint16_t layer_record_version = 1;
 inline constexpr std::uint16_t snapshot_head_version = 1;
-inline constexpr std::uint16_t group_record_version = 1;
+inline constexpr std::uint16_t group_record_version = 2;
 inline constexpr std::uint16_t access_record_version = 1;
 inline constexpr std::uint16_t clock_mark_version = 1;
 inline constexpr std::uint16_t history_tail_version = 1;
@@ -187,6 +187,12 @@ struct group_record {
   std::optional<std::chrono::seconds> every; // none: on demand only
   std::uint32_t retain = 30;
   wall_time created;
+  std::chrono::seconds latest_by{0};      // the longest time between two good ones; 0: twice `every`
+  std::chrono::seconds baseline_every{0}; // how often the layers are merged into a baseline; 0: when they become many
+  std::uint32_t quiet_below_permille = 300; // of the mean load; from there down a time counts as quiet
+  std::uint32_t hourly = 0, daily = 0, weekly = 0; // further ones kept: the newest of so many hours, days, weeks
+  // The time within which a good snapshot must follow the last one; 0: none is promised.
+  std::chrono::seconds bound() const { return latest_by.count() > 0 ? latest_by : every.value_or(std::chrono::seconds(0)) * 2; }
   friend bool operator==(const group_record&, const group_record&) = default;
 };
 

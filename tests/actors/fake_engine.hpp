@@ -3,6 +3,7 @@
 // `done` exactly once, also when it stops. Thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -11,8 +12,48 @@
 #include <thread>
 
 #include "io/engine/engine.hpp"
+#include "io/granule/source.hpp"
 
 namespace gnomon::tests {
+
+// The content of a volume: what was written, zeros elsewhere. A block is there from its first byte on.
+class sparse_content {
+public:
+  std::vector<std::byte> read(std::uint64_t offset, std::uint64_t length) const {
+    std::vector<std::byte> out(length);
+    each(offset, length, [&](std::uint64_t block, std::uint64_t at, std::uint64_t n, std::uint64_t done) {
+      if (const auto found = blocks_.find(block); found != blocks_.end())
+        std::copy_n(found->second.begin() + static_cast<std::ptrdiff_t>(at), n,
+                    out.begin() + static_cast<std::ptrdiff_t>(done));
+    });
+    return out;
+  }
+  void write(std::uint64_t offset, const std::vector<std::byte>& data) {
+    each(offset, data.size(), [&](std::uint64_t block, std::uint64_t at, std::uint64_t n, std::uint64_t done) {
+      auto& to = blocks_[block];
+      to.resize(block_bytes);
+      std::copy_n(data.begin() + static_cast<std::ptrdiff_t>(done), n, to.begin() + static_cast<std::ptrdiff_t>(at));
+    });
+  }
+  void zero(std::uint64_t offset, std::uint64_t length) {
+    each(offset, length, [&](std::uint64_t block, std::uint64_t at, std::uint64_t n, std::uint64_t) {
+      if (const auto found = blocks_.find(block); found != blocks_.end())
+        std::fill_n(found->second.begin() + static_cast<std::ptrdiff_t>(at), n, std::byte{0});
+    });
+  }
+
+private:
+  static constexpr std::uint64_t block_bytes = 4096;
+  // with(block, first byte in it, bytes, bytes before it)
+  static void each(std::uint64_t offset, std::uint64_t length, auto&& with) {
+    for (std::uint64_t done = 0; done < length;) {
+      const auto at = (offset + done) % block_bytes, n = std::min(block_bytes - at, length - done);
+      with((offset + done) / block_bytes, at, n, done);
+      done += n;
+    }
+  }
+  std::map<std::uint64_t, std::vector<std::byte>> blocks_;
+};
 
 class fake_engine final : public io::engine {
 public:
@@ -84,8 +125,16 @@ public:
       if (const auto found = failing_.find(spec.name.value); found != failing_.end())
         return tl::unexpected(found->second);
       calls_.push_back("open " + spec.name.value);
-      volumes_[spec.uuid].spec = spec;
-      volumes_[spec.uuid].opened_read_only = spec.read_only;
+      auto& volume = volumes_[spec.uuid];
+      volume.spec = spec;
+      volume.opened_read_only = spec.read_only;
+      if (spec.open_source) {
+        auto source = spec.open_source();
+        if (!source)
+          return tl::unexpected(source.error());
+        volume.spec.source = std::move(*source);
+        volume.spec.open_source = nullptr;
+      }
       return {};
     });
   }
@@ -96,6 +145,8 @@ public:
         return fail(errc::not_found, "no such volume");
       if (close_failure_) {
         found->second.closing = true;
+        if (close_failure_->code == errc::io_failed) // the last sync: it is closed all the same
+          volumes_.erase(found);
         return tl::unexpected(*close_failure_);
       }
       volumes_.erase(found);
@@ -192,18 +243,24 @@ public:
     std::lock_guard lock(mutex_);
     abandoned_.insert(id.value);
   }
-  void begin_capture(volume_uuid uuid, io::capture_kind kind, std::optional<io::hold_id>,
+  void begin_capture(volume_uuid uuid, io::capture_order order, std::optional<io::hold_id>,
                      std::function<void(result<io::capture_begun>)> done) override {
-    answer<io::capture_begun>(std::move(done), [this, uuid, kind]() -> result<io::capture_begun> {
+    answer<io::capture_begun>(std::move(done), [this, uuid, order]() -> result<io::capture_begun> {
       const auto found = volumes_.find(uuid);
       if (found == volumes_.end())
         return fail(errc::not_found, "no such volume");
       auto& volume = found->second;
       if (volume.capture != 0)
         return fail(errc::busy, "a capture runs");
+      if (volume.spec.source)
+        for (std::uint64_t g = 0; g < granules_of(volume); ++g)
+          if (auto brought = bring_in_one(volume, g); !brought)
+            return tl::unexpected(brought.error());
       volume.capture = ++captures_;
       volume.captured = volume.bytes;
-      const bool known = kind == io::capture_kind::changed && volume.changed_known;
+      const bool known =
+          order.kind == io::capture_kind::changed && volume.changed_known && volume.counted_from == order.below;
+      volume.becomes = order.snapshot;
       volume.captured_all = !known;
       volume.captured_changed = std::exchange(volume.changed, {});
       volume.changed_known = true;
@@ -228,10 +285,12 @@ public:
         return fail(errc::not_found, "no such capture");
       auto& volume = found->second;
       volume.capture = 0;
-      volume.captured.clear();
+      volume.captured = {};
       if (how == io::capture_end::failed) {
         volume.changed.insert(volume.captured_changed.begin(), volume.captured_changed.end());
         volume.changed_known = volume.changed_known && !volume.captured_all;
+      } else {
+        volume.counted_from = volume.becomes;
       }
       return {};
     });
@@ -239,7 +298,33 @@ public:
   void bring_in(volume_uuid volume, granule_index, std::uint32_t, io::done_callback done) override {
     change(volume, std::move(done), [](auto&) {});
   }
-  std::optional<io::presence_report> presence(volume_uuid) const override { return std::nullopt; }
+  // Hydrations wait while they are held back.
+  void hold_hydrations(bool held) {
+    std::lock_guard lock(mutex_);
+    hydrations_held_ = held;
+  }
+  void hydrate(volume_uuid uuid, io::granule_plan plan, std::shared_ptr<work_control> control,
+               io::done_callback done) override {
+    later(std::move(done), [this, uuid, plan = std::move(plan), control]() -> result<void> {
+      const auto found = volumes_.find(uuid);
+      if (found == volumes_.end())
+        return fail(errc::not_found, "no such volume");
+      if (hydrations_held_)
+        return fail(errc::shutting_down, "held back by the test");
+      for (const auto& run : plan)
+        for (auto g = run.first.value; g < run.first.value + run.granules; ++g)
+          if (auto brought = bring_in_one(found->second, g); !brought)
+            return brought;
+      return {};
+    });
+  }
+  std::optional<io::presence_report> presence(volume_uuid uuid) const override {
+    std::lock_guard lock(mutex_);
+    const auto found = volumes_.find(uuid);
+    if (found == volumes_.end() || !found->second.spec.source)
+      return std::nullopt;
+    return io::presence_report{granules_of(found->second), found->second.present.size()};
+  }
   void drop_source(volume_uuid volume, io::done_callback done) override {
     change(volume, std::move(done), [](auto& v) { v.spec.source = nullptr; });
   }
@@ -344,11 +429,13 @@ private:
     io::volume_spec spec;
     bool opened_read_only = false, closing = false;
     io::volume_counters counters;
-    std::map<std::uint64_t, std::byte> bytes; // what was written; zero elsewhere
+    sparse_content bytes;
     std::uint64_t capture = 0;                // its id; 0: none
-    std::map<std::uint64_t, std::byte> captured;
+    sparse_content captured;
+    std::set<std::uint64_t> present; // granules that came from the source, or were written over it
     std::set<std::uint64_t> changed, captured_changed; // granules since the last sealed capture; of the one that runs
     bool changed_known = false, captured_all = true, holds_fail = false;
+    snapshot_uuid counted_from, becomes;
   };
 
   io::volume_status status_of(const memory_volume& volume) const {
@@ -361,6 +448,24 @@ private:
     return out;
   }
   using job = std::function<void(bool stopping)>;
+
+  static std::uint64_t granules_of(const memory_volume& volume) {
+    return (volume.spec.size.value + granule_bytes - 1) / granule_bytes;
+  }
+  static result<void> bring_in_one(memory_volume& volume, std::uint64_t granule) {
+    if (!volume.spec.source || granule >= granules_of(volume) || !volume.present.insert(granule).second)
+      return {};
+    if (!volume.spec.source->holds(granule_index{granule}))
+      return {};
+    const auto offset = granule * granule_bytes;
+    std::vector<std::byte> content(std::min<std::uint64_t>(granule_bytes, volume.spec.size.value - offset));
+    if (auto read = volume.spec.source->read(granule_index{granule}, content); !read) {
+      volume.present.erase(granule);
+      return read;
+    }
+    volume.bytes.write(offset, content);
+    return {};
+  }
 
   // The next run of granules, at most `granules_max`, as of the cut.
   io::capture_piece piece_of(const memory_volume& volume, std::uint64_t from, std::uint32_t granules_max) {
@@ -379,12 +484,11 @@ private:
     piece.end = end >= all;
     granules_captured_ += piece.granules;
     const auto begin_byte = first * granule_bytes, end_byte = std::min(end * granule_bytes, volume.spec.size.value);
-    const auto begin = volume.captured.lower_bound(begin_byte), stop = volume.captured.lower_bound(end_byte);
-    piece.zero = piece.granules != 0 && begin == stop;
-    if (piece.granules != 0 && !piece.zero) {
-      piece.data.resize(end_byte - begin_byte);
-      for (auto at = begin; at != stop; ++at)
-        piece.data[at->first - begin_byte] = at->second;
+    if (piece.granules != 0) {
+      piece.data = volume.captured.read(begin_byte, end_byte - begin_byte);
+      piece.zero = std::all_of(piece.data.begin(), piece.data.end(), [](std::byte b) { return b == std::byte{0}; });
+      if (piece.zero)
+        piece.data.clear();
     }
     return piece;
   }
@@ -455,26 +559,25 @@ private:
       return fail(errc::out_of_range, "beyond the end");
     if (request.op == io::operation::write && volume.spec.writes_failed)
       return fail(errc::io_failed, "writes fail");
+    if (volume.spec.source && request.length.value > 0)
+      for (auto g = request.offset.value / granule_bytes;
+           g <= (request.offset.value + request.length.value - 1) / granule_bytes; ++g)
+        if (auto brought = bring_in_one(volume, g); !brought)
+          return tl::unexpected(brought.error());
     ++requests_;
     ++volume.counters.by_operation[static_cast<std::size_t>(request.op)].requests;
     std::vector<std::byte> out;
     switch (request.op) {
     case io::operation::read:
-      for (std::uint64_t i = 0; i < request.length.value; ++i) {
-        const auto byte = volume.bytes.find(request.offset.value + i);
-        out.push_back(byte == volume.bytes.end() ? std::byte{0} : byte->second);
-      }
-      return out;
+      return volume.bytes.read(request.offset.value, request.length.value);
     case io::operation::write:
       mark_changed(volume, request.offset.value, request.length.value);
-      for (std::uint64_t i = 0; i < request.length.value; ++i)
-        volume.bytes[request.offset.value + i] = request.data.at(i);
+      volume.bytes.write(request.offset.value, request.data);
       return out;
     case io::operation::trim:
     case io::operation::zero:
       mark_changed(volume, request.offset.value, request.length.value);
-      volume.bytes.erase(volume.bytes.lower_bound(request.offset.value),
-                         volume.bytes.lower_bound(request.offset.value + request.length.value));
+      volume.bytes.zero(request.offset.value, request.length.value);
       return out;
     default:
       return out;
@@ -505,6 +608,7 @@ private:
   std::vector<std::string> calls_;
   std::set<std::uint64_t> held_ids_, abandoned_;
   std::uint64_t captures_ = 0;
+  bool hydrations_held_ = false;
   std::optional<error> capture_failure_;
   std::size_t capture_pieces_left_ = 0, granules_captured_ = 0;
   io::access_policy access_;

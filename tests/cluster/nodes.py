@@ -1,9 +1,11 @@
 """Nodes of a cluster for the cluster tests: each homes volumes of its own and is a gateway of all others'."""
+import atexit
 import json
 import multiprocessing
 import os
 import signal
 import socket
+import subprocess
 import sys
 import traceback
 
@@ -24,10 +26,16 @@ def free_ports(count):
     return ports
 
 
-def cluster(volumes, lease="500ms", patience="10s", stage="1GiB", secret=SECRET, **extra):
-    """{node name: its volumes} -> {node name: Node}, not started; every node is a peer of every other."""
+def cluster(volumes, lease="500ms", patience="10s", stage="1GiB", secret=SECRET, redirect="nearest", sections=None,
+            delay_ms=None, **extra):
+    """{node name: its volumes} -> {node name: Node}, not started; every node is a peer of every other. `sections` go
+    into every node's configuration; with delay_ms a proxy stands between them, which delays each direction so much."""
     names = list(volumes)
     ports = dict(zip(names, zip(*[iter(free_ports(2 * len(names)))] * 2)))
+    reached = dict(ports)
+    if delay_ms is not None:
+        reached = dict(zip(names, zip(*[iter(free_ports(2 * len(names)))] * 2)))
+        delay(delay_ms, [pair for name in names for pair in zip(reached[name], ports[name])])
     nodes = {}
     for name in names:
         folder = node.make_folder()
@@ -35,13 +43,22 @@ def cluster(volumes, lease="500ms", patience="10s", stage="1GiB", secret=SECRET,
         with open(os.open(secret_path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             file.write(secret)
         config = {"cluster": {"listen": f"127.0.0.1:{ports[name][0]}", "data_listen": f"127.0.0.1:{ports[name][1]}",
-                              "secret_file": secret_path, "lease": lease, "patience": patience,
-                              "peers": [{"node": other, "address": f"127.0.0.1:{ports[other][0]}"}
-                                        for other in names if other != name], **extra},
+                              "secret_file": secret_path, "lease": lease, "patience": patience, "redirect": redirect,
+                              "peers": [{"node": other, "address": f"127.0.0.1:{reached[other][0]}",
+                                         "data_address": f"127.0.0.1:{reached[other][1]}"}
+                                        for other in names if other != name], **extra}, **(sections or {}),
                   "stage": {"path": os.path.join(folder, "stage"), "capacity": stage}}
         os.mkdir(os.path.join(folder, "stage"))
         nodes[name] = node.Node(volumes[name], name=name, folder=folder, config=config)
     return nodes
+
+
+def delay(milliseconds, pairs):
+    """Runs examples/delay_proxy.py until this process ends."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../examples/delay_proxy.py")
+    process = subprocess.Popen([sys.executable, "-B", script, str(milliseconds), *(f"{a}:{b}" for a, b in pairs)])
+    atexit.register(process.wait)
+    atexit.register(process.kill)
 
 
 def wait_for_sessions(nodes):

@@ -18,7 +18,7 @@
 namespace gnomon::actors::cli {
 namespace {
 constexpr std::string_view verbs[] = {"check",    "status",  "reload", "volume", "instance", "heat",   "forecast",
-                                      "board",    "event",   "top",    "actors", "ask",      "record", "replay",
+                                      "board",    "plan",    "why",    "event",   "top",    "actors", "ask",      "record", "replay",
                                       "simulate", "history", "node",   "shadow", "snapshot", "group",
                                       "shell",    "help",    "quit"};
 constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "resize",   "delete",
@@ -27,12 +27,12 @@ constexpr std::string_view volume_verbs[] = {"ls",       "show",  "create", "res
                                              "clear",    "accept-loss"};
 constexpr std::string_view instance_verbs[] = {"ls", "show", "set"};
 constexpr std::string_view node_verbs[] = {"ls"};
-constexpr std::string_view shadow_verbs[] = {"create", "ls", "drop"};
+constexpr std::string_view shadow_verbs[] = {"create", "ls", "show", "drop"};
 constexpr std::string_view event_verbs[] = {"add", "ls", "rm"};
 constexpr std::string_view history_verbs[] = {"import"};
-constexpr std::string_view snapshot_verbs[] = {"create", "ls",      "show",             "rm",
-                                               "verify", "restore", "rebuild-catalogue"};
-constexpr std::string_view group_verbs[] = {"create", "ls", "status", "snapshot", "rm"};
+constexpr std::string_view snapshot_verbs[] = {"create",  "ls",       "show",  "rm",   "verify",
+                                               "restore", "restores", "merge", "diff", "rebuild-catalogue"};
+constexpr std::string_view group_verbs[] = {"create", "ls", "status", "plan", "set", "snapshot", "rm"};
 
 CLI::Option* add_volume(CLI::App* app, volume_ref& volume) {
   return app->add_option("VOLUME", volume.text, "its name or uuid")->required()->type_name("");
@@ -127,6 +127,10 @@ struct grammar {
                      out.what);
     add_forecast();
     add_instance_verbs(app.add_subcommand("instance", "compute instances: what they are, do and will do"));
+    auto* plan = verb(&app, "plan", "what the planner decided last, and why", plan_);
+    plan->add_option("--dump", plan_.dump_file, "write what it was decided from, for `simulate --plan FILE`")->type_name("FILE");
+    auto* why = verb(&app, "why", "what was decided about a volume, a shadow or a node, and why", why_);
+    why->add_option("OBJECT", why_.object, "a volume's name or uuid, or a node's name")->required()->type_name("");
     auto* board = verb(&app, "board", "the prediction board: what is expected of all volumes, or all of one", board_);
     board->add_option("VOLUME", board_.request.volume, "its name or uuid: everything the board has of it")
         ->type_name("");
@@ -178,6 +182,8 @@ struct grammar {
     auto* create = verb(volume, "create", "make a volume and serve it", create_);
     auto& wanted = create_.request;
     add(create, "NAME", wanted.name, to_name, "its name", "")->required();
+    create->add_option("--from", create_from_, "a snapshot: the volume has its content at once, and is filled meanwhile")
+        ->type_name("SNAPSHOT");
     add(create, "SIZE,--size", wanted.size, to_size, "such as 8GiB; with --path: the size of what is there", "SIZE");
     create->add_option("--description", wanted.description, "shown to operators")->type_name("TEXT");
     create->add_option("--path", wanted.external_path, "an existing block device or file to use")->type_name("PATH");
@@ -185,6 +191,12 @@ struct grammar {
     create->add_flag("--read-only", wanted.read_only, "no writes");
     create->add_flag("--shared", wanted.shared, "several instances may write at once");
     create->callback([this] {
+      if (!create_from_.empty()) {
+        if (create_.request.size.value != 0 || !create_.request.external_path.empty())
+          throw CLI::ValidationError("volume create: a volume --from a snapshot has the snapshot's size and a file of its own");
+        out.what = snapshot_restore_command{{{create_from_}, create_.request.name}, patience::begun};
+        return;
+      }
       if (create_.request.size.value == 0 && create_.request.external_path.empty())
         throw CLI::ValidationError("volume create: SIZE is missing");
       create_.request.cache = direct_ ? cache_mode::direct : cache_mode::buffered;
@@ -241,6 +253,8 @@ struct grammar {
     auto* shadow = app.add_subcommand("shadow", "copies of other nodes' volumes on this node, kept current");
     shadow->require_subcommand(1);
     verb<shadow_ls_command>(shadow, "ls", "volumes of other nodes served here, their shadows and who answered reads");
+    auto* show = verb(shadow, "show", "who answered reads of a volume: by instance, and why", shadow_show_);
+    show->add_option("VOLUME", shadow_show_.volume, "its name")->required()->type_name("");
     auto* create = verb(shadow, "create", "make a shadow on the node that is asked", shadow_create_);
     create->add_option("VOLUME", shadow_create_.volume, "its name")->required()->type_name("");
     create->add_option("--node", shadow_create_.node, "the node that is asked")->required()->type_name("NODE");
@@ -402,6 +416,7 @@ private:
   ask_command ask_;
   volume_show_command show_;
   volume_create_command create_;
+  std::string create_from_;
   volume_resize_command resize_;
   volume_delete_command delete_;
   volume_undelete_command undelete_;
@@ -409,6 +424,7 @@ private:
   volume_rename_command rename_;
   volume_describe_command describe_;
   volume_access_command access_;
+  shadow_show_command shadow_show_;
   shadow_create_command shadow_create_;
   shadow_drop_command shadow_drop_;
   volume_who_command who_;
@@ -424,6 +440,8 @@ private:
   instance_id forecast_instance_;
   bool forecast_node_ = false;
   board_command board_;
+  plan_command plan_;
+  why_command why_;
   heat_command heat_;
   instance_show_command instance_show_;
   instance_set_command instance_set_;

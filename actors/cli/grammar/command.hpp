@@ -126,6 +126,13 @@ struct board_command {
   board_request request;
 };
 
+struct plan_command {
+  std::string dump_file; // empty: the plan is shown
+};
+struct why_command {
+  std::string object;
+};
+
 struct heat_command {
   volume_ref volume;
   std::optional<std::chrono::microseconds> since; // nullopt: as far back as there is something to see
@@ -144,6 +151,9 @@ struct instance_set_command {
 
 struct node_ls_command {};
 struct shadow_ls_command {};
+struct shadow_show_command {
+  std::string volume;
+};
 struct shadow_create_command {
   std::string volume, node;
   bool wait = false;
@@ -218,12 +228,15 @@ using command =
                  volume_delete_command, volume_undelete_command, volume_purge_command, volume_rename_command,
                  volume_describe_command, volume_access_command, volume_who_command, volume_fence_command,
                  volume_unfence_command, volume_grant_command, volume_clear_command, volume_accept_loss_command,
-                 event_add_command, event_ls_command, event_rm_command, forecast_command, board_command, heat_command,
-                 instance_ls_command, instance_show_command, instance_set_command, node_ls_command, shadow_ls_command,
+                 event_add_command, event_ls_command, event_rm_command, forecast_command, board_command, plan_command, why_command,
+                 heat_command,
+                 instance_ls_command, instance_show_command, instance_set_command, node_ls_command, shadow_ls_command, shadow_show_command,
                  shadow_create_command, shadow_drop_command, record_command, replay_command, simulate_command,
                  history_import_command, snapshot_create_command, snapshot_ls_command, snapshot_show_command,
                  snapshot_rm_command, snapshot_verify_command, snapshot_restore_command, snapshot_rebuild_command,
-                 group_create_command, group_ls_command, group_status_command, group_snapshot_command, group_rm_command>;
+                 snapshot_restores_command, snapshot_merge_command, snapshot_diff_command, group_create_command, group_ls_command,
+                 group_status_command, group_plan_command, group_set_command, group_snapshot_command,
+                 group_rm_command>;
 
 struct invocation {
   node_location location;

@@ -46,6 +46,8 @@ void event_grammar::add_to(CLI::App& event, command& what) {
                return parse_duration(text).map([this](auto duration) { add_.event.duration_us = duration.count(); });
              })
       ->required();
+  auto* to = add->add_option("--to", to_, "types scale_out and move: the node to which instances come")->type_name("NODE");
+  add->add_option("--instances", instances_, "type scale_out: how many more of the application")->type_name("N")->needs(to);
   add->add_option("--note", add_.event.note, "shown to operators")->type_name("TEXT");
   add->callback([this, &what] {
     auto& e = add_.event;
@@ -55,6 +57,11 @@ void event_grammar::add_to(CLI::App& event, command& what) {
               : !instance_.empty() ? event_scope::instance
                                    : event_scope::application;
     e.target = volume_ + instance_ + application_;
+    if (!to_.empty()) {
+      if (type_ != scale_out_event && type_ != move_event)
+        throw CLI::ValidationError("event add: --to is for the types scale_out and move");
+      e.note = note_of_order({type_ == move_event, node_name{to_}, instances_}, e.note);
+    }
     if (const auto good = check_event(e.to_notice()); !good)
       throw CLI::ValidationError("event add: " + good.error().message);
     what = add_;

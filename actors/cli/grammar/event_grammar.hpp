@@ -22,6 +22,8 @@ private:
   event_add_command add_;
   event_ls_command ls_;
   event_rm_command rm_;
+  std::string to_;
+  std::uint32_t instances_ = 1;
   std::string type_, volume_, instance_, application_;
   bool everything_ = false, past_ = false, planned_ = false;
 };

@@ -29,7 +29,15 @@ struct snapshot_restore_command {
   restore_request request;
   patience until = patience::begun;
 };
+struct snapshot_restores_command {};
 struct snapshot_rebuild_command {};
+struct snapshot_merge_command {
+  snapshot_ref snapshot;
+};
+struct snapshot_diff_command {
+  snapshot_diff_request request;
+  std::uint64_t extents_max = 0; // 0: all
+};
 
 struct group_create_command {
   group_request request;
@@ -41,6 +49,12 @@ struct group_status_command {
 struct group_snapshot_command {
   group_ref group;
   patience until = patience::begun;
+};
+struct group_plan_command {
+  group_ref group;
+};
+struct group_set_command {
+  group_change change;
 };
 struct group_rm_command {
   group_ref group;

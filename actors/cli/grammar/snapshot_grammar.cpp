@@ -1,5 +1,9 @@
 #include "actors/cli/grammar/snapshot_grammar.hpp"
 
+#include <charconv>
+#include <cmath>
+#include <type_traits>
+
 #include <CLI/CLI.hpp>
 
 #include "actors/cli/grammar/options.hpp"
@@ -22,6 +26,63 @@ result<std::int64_t> parse_seconds(const std::string& text) {
   if (!parsed)
     return tl::unexpected(parsed.error());
   return std::chrono::duration_cast<std::chrono::seconds>(*parsed).count();
+}
+
+// "0.3" as 300.
+result<std::int64_t> parse_share(const std::string& text) {
+  double value = 0;
+  const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (end.ec != std::errc{} || end.ptr != text.data() + text.size() || !(value >= 0 && value <= 1))
+    return fail(errc::invalid_argument, "a share of the mean load, 0 to 1");
+  return static_cast<std::int64_t>(std::llround(value * 1000));
+}
+
+result<std::int64_t> parse_count(const std::string& text) {
+  std::uint32_t value = 0;
+  const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (end.ec != std::errc{} || end.ptr != text.data() + text.size())
+    return fail(errc::invalid_argument, "a number");
+  return value;
+}
+
+// The words of a group's rule, the same for `create` and `set`.
+void add_rule(CLI::App* app, group_change& rule, std::string& prediction) {
+  app->add_option("--prediction", prediction, "on: snapshots go where the forecast sees little load")
+      ->check(CLI::IsMember({"on", "off"}).description(""))
+      ->type_name("on|off");
+  add(app, "--every", rule.every_s, parse_seconds, "take one this often", "DURATION");
+  add(app, "--latest-by", rule.latest_by_s, parse_seconds, "the longest time between two good ones (twice --every)",
+      "DURATION");
+  add(app, "--baseline-every", rule.baseline_every_s, parse_seconds, "merge the layers into a baseline this often",
+      "DURATION");
+  add(app, "--quiet-below", rule.quiet_below_permille, parse_share, "share of the mean load that counts as quiet (0.3)",
+      "SHARE");
+  add(app, "--retain", rule.retain, parse_count, "how many of the newest are kept (30)", "N");
+  add(app, "--hourly", rule.hourly, parse_count, "and the newest of so many hours", "N");
+  add(app, "--daily", rule.daily, parse_count, "and the newest of so many days", "N");
+  add(app, "--weekly", rule.weekly, parse_count, "and the newest of so many weeks", "N");
+}
+
+group_rule rule_of(const group_change& change) {
+  group_rule out;
+  const auto set = [](auto& value, std::int64_t wanted) {
+    if (wanted >= 0)
+      value = static_cast<std::remove_reference_t<decltype(value)>>(wanted);
+  };
+  set(out.prediction, change.prediction);
+  set(out.every_s, change.every_s);
+  set(out.latest_by_s, change.latest_by_s);
+  set(out.baseline_every_s, change.baseline_every_s);
+  set(out.quiet_below_permille, change.quiet_below_permille);
+  set(out.retain, change.retain);
+  set(out.hourly, change.hourly);
+  set(out.daily, change.daily);
+  set(out.weekly, change.weekly);
+  return out;
+}
+
+std::int64_t flag_of(const std::string& prediction) {
+  return prediction.empty() ? -1 : prediction == "on" ? 1 : 0;
 }
 
 } // namespace
@@ -66,6 +127,23 @@ void snapshot_grammar::add_snapshot_verbs(CLI::App& snapshot, command& what) {
     restore_.until = wait_ ? patience::done : patience::begun;
     what = restore_;
   });
+  snapshot.add_subcommand("restores", "volumes that are filled from snapshots: how far, how fast, how long still")
+      ->callback([&what] { what = snapshot_restores_command{}; });
+  auto* merge = snapshot.add_subcommand("merge", "put its layers together in one, without reading the volume");
+  add_snapshot(merge, merge_.snapshot);
+  merge->callback([this, &what] { what = merge_; });
+  auto* diff = snapshot.add_subcommand("diff", "which bytes differ between two snapshots of a volume, or what one holds");
+  diff->add_option("SNAPSHOTS", diff_snapshots_, "the older and the newer one; one alone: all that is not zero")
+      ->required()
+      ->expected(1, 2)
+      ->type_name("");
+  diff->add_option("--from-offset", diff_.request.from_offset, "go on there")->type_name("BYTES");
+  diff->add_option("--max", diff_.extents_max, "at most so many extents (all)")->type_name("N");
+  diff->callback([this, &what] {
+    diff_.request.newer.text = diff_snapshots_.back();
+    diff_.request.older = diff_snapshots_.size() == 2 ? diff_snapshots_.front() : "";
+    what = diff_;
+  });
   auto* rebuild = snapshot.add_subcommand("rebuild-catalogue", "take in the layer files that the catalogue does not name");
   rebuild->callback([&what] { what = snapshot_rebuild_command{}; });
 }
@@ -80,15 +158,12 @@ void snapshot_grammar::add_group_verbs(CLI::App& group, command& what) {
       ->required()
       ->delimiter(',')
       ->type_name("A,B,…");
-  create->add_option("--prediction", prediction_, "on: snapshots go where the forecast sees little load (off)")
-      ->check(CLI::IsMember({"on", "off"}).description(""))
-      ->type_name("on|off");
-  add(create, "--every", request.every_s, parse_seconds, "take one this often (on demand only)", "DURATION");
-  create->add_option("--retain", request.retain, "how many are kept (30)")->type_name("N");
+  add_rule(create, create_rule_, prediction_);
   create->callback([this, &what] {
     for (const auto& volume : volumes_)
       group_create_.request.volumes.push_back({volume});
-    group_create_.request.prediction = prediction_ == "on";
+    create_rule_.prediction = flag_of(prediction_);
+    group_create_.request.rule = rule_of(create_rule_);
     what = group_create_;
   });
   group.add_subcommand("ls", "all groups")->callback([&what] { what = group_ls_command{}; });
@@ -101,6 +176,16 @@ void snapshot_grammar::add_group_verbs(CLI::App& group, command& what) {
   cut->callback([this, &what] {
     group_snapshot_.until = wait_ ? patience::done : patience::begun;
     what = group_snapshot_;
+  });
+  auto* plan = group.add_subcommand("plan", "the snapshots of the next 24 hours, and why they are taken then");
+  add_group(plan, group_plan_.group);
+  plan->callback([this, &what] { what = group_plan_; });
+  auto* set = group.add_subcommand("set", "change when its snapshots are taken and which are kept");
+  set->add_option("GROUP", group_set_.change.name.value, "its name")->required()->type_name("");
+  add_rule(set, group_set_.change, prediction_);
+  set->callback([this, &what] {
+    group_set_.change.prediction = flag_of(prediction_);
+    what = group_set_;
   });
   auto* rm = group.add_subcommand("rm", "forget the group; the snapshots stay");
   add_group(rm, group_rm_.group);

@@ -29,9 +29,15 @@ private:
   group_create_command group_create_;
   group_status_command group_status_;
   group_snapshot_command group_snapshot_;
+  group_plan_command group_plan_;
+  group_set_command group_set_;
   group_rm_command group_rm_;
+  snapshot_merge_command merge_;
+  snapshot_diff_command diff_;
   std::vector<std::string> volumes_;
-  std::string prediction_ = "off";
+  std::vector<std::string> diff_snapshots_;
+  group_change create_rule_;
+  std::string prediction_; // empty: not said
   bool wait_ = false;
 };
 

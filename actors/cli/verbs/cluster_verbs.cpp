@@ -27,6 +27,10 @@ int ask_cluster(context& c, const std::string& message) {
 int run(const node_ls_command&, context& c) { return ask_cluster(c, c.json ? "nodes json" : "nodes"); }
 int run(const shadow_ls_command&, context& c) { return ask_cluster(c, c.json ? "shadows json" : "shadows"); }
 
+int run(const shadow_show_command& wanted, context& c) {
+  return ask_cluster(c, fmt::format("reads {}{}", wanted.volume, c.json ? " json" : ""));
+}
+
 int run(const shadow_drop_command& wanted, context& c) {
   return ask_cluster(c, fmt::format("drop {} {}", wanted.volume, wanted.node));
 }

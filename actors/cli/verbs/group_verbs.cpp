@@ -49,6 +49,25 @@ int run(const group_status_command& wanted, context& c) {
   return info ? print_group(c, *info) : complain(c, info.error());
 }
 
+int run(const group_plan_command& wanted, context& c) {
+  const auto node = c.node.get();
+  if (!node)
+    return complain(c, node.error());
+  const auto plan = (*node)->plan_of_group(wanted.group);
+  if (!plan)
+    return complain(c, plan.error());
+  c.io.out << (c.json ? json_of(*plan) : to_text(*plan));
+  return exit_done;
+}
+
+int run(const group_set_command& wanted, context& c) {
+  const auto node = c.node.get();
+  if (!node)
+    return complain(c, node.error());
+  const auto info = (*node)->change_group(wanted.change);
+  return info ? print_group(c, *info) : complain(c, info.error());
+}
+
 int run(const group_snapshot_command& wanted, context& c) {
   const auto node = c.node.get();
   if (!node)

@@ -144,7 +144,7 @@ std::string text_of(const history_import_command& wanted, const import_outcome& 
   return out;
 }
 
-std::string json_of(const history_import_command& wanted, const import_outcome& o) {
+std::string import_json_of(const history_import_command& wanted, const import_outcome& o) {
   const json out = {{"file", wanted.file},
                     {"from_volume", o.found.volume},
                     {"volume", o.terms.name.value},
@@ -176,7 +176,7 @@ int run(const history_import_command& wanted, context& c) {
   display.clear();
   if (!outcome)
     return complain(c, outcome.error());
-  c.io.out << (c.json ? json_of(wanted, *outcome) : text_of(wanted, *outcome));
+  c.io.out << (c.json ? import_json_of(wanted, *outcome) : text_of(wanted, *outcome));
   return exit_done;
 }
 

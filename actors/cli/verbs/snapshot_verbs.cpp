@@ -1,5 +1,6 @@
 // `gnomon snapshot …`: one request each, and its answer as a table or JSON. With --wait, the answer is looked at again
 // until the work is over.
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -82,6 +83,50 @@ int run(const snapshot_verify_command& wanted, context& c) {
     return complain(c, check.error());
   c.io.out << (c.json ? json_of(*check) : to_text(*check));
   return check->findings == 0 ? exit_done : exit_failed;
+}
+
+int run(const snapshot_restores_command&, context& c) {
+  const auto node = c.node.get();
+  if (!node)
+    return complain(c, node.error());
+  const auto all = (*node)->list_restores();
+  if (!all)
+    return complain(c, all.error());
+  c.io.out << (c.json ? json_of(*all) : to_text(*all));
+  return exit_done;
+}
+
+int run(const snapshot_merge_command& wanted, context& c) {
+  const auto node = c.node.get();
+  if (!node)
+    return complain(c, node.error());
+  const auto info = (*node)->merge_snapshot(wanted.snapshot);
+  return info ? print_info(c, *info) : complain(c, info.error());
+}
+
+// Answers of the node follow each other until there is no more, or as many as were asked for.
+int run(const snapshot_diff_command& wanted, context& c) {
+  const auto node = c.node.get();
+  if (!node)
+    return complain(c, node.error());
+  auto request = wanted.request;
+  snapshot_diff all;
+  for (;;) {
+    request.extents_max = diff_extents_max;
+    if (wanted.extents_max > 0)
+      request.extents_max = static_cast<std::uint32_t>(
+          std::min<std::uint64_t>(diff_extents_max, wanted.extents_max - all.extents.size()));
+    auto part = (*node)->diff_snapshots(request);
+    if (!part)
+      return complain(c, part.error());
+    part->extents.insert(part->extents.begin(), all.extents.begin(), all.extents.end());
+    all = std::move(*part);
+    request.from_offset = all.next_offset;
+    if (all.next_offset >= all.size.value || (wanted.extents_max > 0 && all.extents.size() >= wanted.extents_max))
+      break;
+  }
+  c.io.out << (c.json ? json_of(all) : to_text(all));
+  return exit_done;
 }
 
 int run(const snapshot_restore_command& wanted, context& c) {

@@ -13,6 +13,7 @@ namespace gnomon::actors::cli {
 namespace {
 using align = table::align;
 
+constexpr std::size_t minutes_shown = 16, minutes_begin = 11; // "2026-11-29T06:50", of which "06:50"
 constexpr std::size_t id_shown = 8; // enough to name a snapshot by, most of the time
 
 std::string time_text(std::int64_t us) {
@@ -50,6 +51,32 @@ json snapshot_value(const snapshot_info& s) {
           {"group_complete", s.group_complete}};
 }
 
+json restore_value(const restore_info& r) {
+  return {{"volume", r.name.value},
+          {"volume_uuid", r.volume.to_string()},
+          {"snapshot", r.snapshot},
+          {"done", r.done},
+          {"granules", r.granules},
+          {"present", r.present},
+          {"bytes_per_second", r.bytes_per_second},
+          {"left_s", r.left_s < 0 ? json(nullptr) : json(r.left_s)},
+          {"problem", r.problem}};
+}
+
+json layer_value(const planned_layer& l) {
+  return {{"start_us", l.start_us},
+          {"latest_us", l.latest_us},
+          {"kind", l.baseline ? "baseline" : "differential"},
+          {"reason", l.reason},
+          {"load_fraction", l.load_fraction < 0 ? json(nullptr) : json(static_cast<double>(l.load_fraction))}};
+}
+
+// "quiet window, 0.21 of the mean load"
+std::string reason_text(const planned_layer& l) {
+  return l.load_fraction < 0 ? l.reason
+                             : fmt::format("{}, {:.2f} of the mean load", l.reason, static_cast<double>(l.load_fraction));
+}
+
 json group_value(const group_info& g) {
   json members = json::array();
   for (const auto& m : g.members)
@@ -61,9 +88,15 @@ json group_value(const group_info& g) {
                        {"held_us", m.held_us},
                        {"failure", m.failure}});
   return {{"name", g.name.value},
-          {"prediction", g.prediction},
-          {"every_s", g.every_s},
-          {"retain", g.retain},
+          {"prediction", g.rule.prediction},
+          {"every_s", g.rule.every_s},
+          {"latest_by_s", g.rule.latest_by_s},
+          {"baseline_every_s", g.rule.baseline_every_s},
+          {"quiet_below", static_cast<double>(g.rule.quiet_below_permille) / 1000},
+          {"retain", g.rule.retain},
+          {"hourly", g.rule.hourly},
+          {"daily", g.rule.daily},
+          {"weekly", g.rule.weekly},
           {"members", members},
           {"cut", g.cut},
           {"cut_us", g.cut_us},
@@ -72,7 +105,24 @@ json group_value(const group_info& g) {
           {"failure", g.failure},
           {"complete", g.complete},
           {"newest_complete_us", g.newest_complete_us},
-          {"next_us", g.next_us}};
+          {"next_us", g.next_us},
+          {"next", g.next_us == 0 ? json(nullptr) : layer_value(g.next)},
+          {"fallback", g.fallback},
+          {"bound_s", g.bound_s},
+          {"late", g.late},
+          {"bytes", g.bytes}};
+}
+
+std::string kept_text(const group_rule& rule) {
+  auto out = counted(rule.retain, "snapshot");
+  const auto add = [&](std::uint32_t count, const char* what) {
+    if (count > 0)
+      out += fmt::format(", {} {}", count, what);
+  };
+  add(rule.hourly, "hourly");
+  add(rule.daily, "daily");
+  add(rule.weekly, "weekly");
+  return out;
 }
 
 std::string printed(const json& value) { return dump_json(value, json_style::pretty) + "\n"; }
@@ -145,12 +195,25 @@ std::string to_text(const snapshot_check& check) {
 }
 
 std::string to_text(const restore_info& r) {
-  if (!r.problem.empty())
-    return fmt::format("volume {}: its restore does not go on: {}\n", r.name.value, printable(r.problem, 300));
+  const auto percent = r.granules == 0 ? 100.0 : static_cast<double>(r.present) * 100 / static_cast<double>(r.granules);
   if (r.done)
     return fmt::format("volume {} is restored from snapshot {}\n", r.name.value, r.snapshot);
-  return fmt::format("volume {} is being restored from snapshot {}: {} of {}\n", r.name.value, r.snapshot, r.present,
-                     counted(r.granules, "granule"));
+  if (!r.problem.empty())
+    return fmt::format("volume {} is served, {:.1f} % filled; its restore does not go on: {}\n", r.name.value, percent,
+                       printable(r.problem, 300));
+  return fmt::format("volume {} is served, and filled from snapshot {}: {:.1f} % of {}{}{}\n", r.name.value, r.snapshot,
+                     percent, counted(r.granules, "granule"),
+                     r.bytes_per_second == 0 ? "" : fmt::format(", {}/s", megabytes(r.bytes_per_second)),
+                     r.left_s < 0 ? "" : fmt::format(", {} left", human_span(std::chrono::seconds(r.left_s))));
+}
+
+std::string to_text(const std::vector<restore_info>& all) {
+  if (all.empty())
+    return "no volume was restored since the node started\n";
+  std::string out;
+  for (const auto& r : all)
+    out += to_text(r);
+  return out;
 }
 
 std::string to_text(const rebuild_report& r) {
@@ -167,12 +230,26 @@ std::string to_text(const group_info& g) {
       out += fmt::format("{:<13}{}\n", what, value);
   };
   line("group", g.name.value);
-  line("plan", g.every_s == 0 ? "on demand"
-                              : fmt::format("every {}, next at {}", human_span(std::chrono::seconds(g.every_s)),
-                                            time_text(g.next_us)));
-  line("prediction", g.prediction ? "on; windows of little load are not used yet" : "off");
-  line("keeps", counted(g.retain, "snapshot"));
-  line("complete", fmt::format("{}, the newest at {}", g.complete, time_text(g.newest_complete_us)));
+  line("plan", g.rule.every_s == 0
+                   ? "on demand"
+                   : fmt::format("every {}, at least one within {}{}", human_span(std::chrono::seconds(g.rule.every_s)),
+                                 human_span(std::chrono::seconds(g.bound_s)),
+                                 g.rule.baseline_every_s == 0
+                                     ? ""
+                                     : fmt::format(", a baseline every {}",
+                                                   human_span(std::chrono::seconds(g.rule.baseline_every_s)))));
+  if (g.next_us != 0)
+    line("next", fmt::format("a {} at {}: {}", g.next.baseline ? "baseline" : "differential", time_text(g.next_us),
+                             reason_text(g.next)));
+  line("prediction", !g.rule.prediction    ? "off"
+                     : g.fallback.empty() ? fmt::format("on, quiet below {:.2f} of the mean load",
+                                                        static_cast<double>(g.rule.quiet_below_permille) / 1000)
+                                          : "on, but the schedule is kept: " + g.fallback);
+  if (g.late)
+    line("late", "the newest good snapshot is older than it may be");
+  line("keeps", kept_text(g.rule));
+  line("complete", fmt::format("{}, the newest at {}; {} of layers", g.complete, time_text(g.newest_complete_us),
+                               megabytes(g.bytes)));
   if (!g.cut.empty()) {
     line("latest cut", fmt::format("{} at {}", g.cut, time_text(g.cut_us)));
     line("skew", fmt::format("{} from the last hold to the last release; no hold longer than {}",
@@ -185,6 +262,32 @@ std::string to_text(const group_info& g) {
            m.phase == member_phase::capturing ? "capturing " + permille_text(m.done_permille) : std::string(to_string(m.phase)),
            m.held_us == 0 ? "-" : duration_text(m.held_us), m.snapshot.substr(0, id_shown), printable(m.failure, 100)});
   return out + t.to_string();
+}
+
+std::string to_text(const group_plan& p) {
+  std::string out = fmt::format("group {}, {} to {}\n", p.name.value, time_text(p.from_us), time_text(p.until_us));
+  if (!p.prediction)
+    out += "prediction is off: the schedule is kept\n";
+  else if (!p.fallback.empty())
+    out += "the schedule is kept, prediction says too little: " + printable(p.fallback, 200) + "\n";
+  if (p.layers.empty())
+    return out + "no snapshots are planned: it has no --every\n";
+  table t({{"AT"}, {"LAYER"}, {"LATEST"}, {"WHY"}});
+  for (const auto& l : p.layers)
+    t.row({time_text(l.start_us).substr(0, minutes_shown), l.baseline ? "baseline" : "differential",
+           time_text(l.latest_us).substr(0, minutes_shown).substr(minutes_begin), reason_text(l)});
+  return out + t.to_string();
+}
+
+std::string to_text(const snapshot_diff& d) {
+  std::string out;
+  std::uint64_t bytes = 0;
+  for (const auto& e : d.extents) {
+    out += fmt::format("{} {} {}\n", e.offset, e.length, e.zero ? "zero" : "data");
+    bytes += e.length;
+  }
+  out += fmt::format("{} of {} in {}", megabytes(bytes), megabytes(d.size.value), counted(d.extents.size(), "extent"));
+  return out + (d.next_offset < d.size.value ? fmt::format("; go on with --from-offset {}\n", d.next_offset) : "\n");
 }
 
 std::string to_text(const std::vector<group_info>& groups) {
@@ -211,20 +314,39 @@ std::string json_of(const snapshot_check& c) {
                     {"findings", c.findings},
                     {"first_findings", list_value(c.first_findings)}});
 }
-std::string json_of(const restore_info& r) {
-  return printed({{"volume", r.name.value},
-                    {"volume_uuid", r.volume.to_string()},
-                    {"snapshot", r.snapshot},
-                    {"done", r.done},
-                    {"granules", r.granules},
-                    {"present", r.present},
-                    {"problem", r.problem}});
+std::string json_of(const restore_info& r) { return printed(restore_value(r)); }
+std::string json_of(const std::vector<restore_info>& all) {
+  json out = json::array();
+  for (const auto& r : all)
+    out.push_back(restore_value(r));
+  return printed(out);
 }
 std::string json_of(const rebuild_report& r) {
   return printed({{"found", r.found},
                     {"added", r.added},
                     {"unsealed_removed", r.unsealed_removed},
                     {"problems", list_value(r.problems)}});
+}
+std::string json_of(const group_plan& p) {
+  json layers = json::array();
+  for (const auto& l : p.layers)
+    layers.push_back(layer_value(l));
+  return printed({{"name", p.name.value},
+                  {"prediction", p.prediction},
+                  {"fallback", p.fallback},
+                  {"from_us", p.from_us},
+                  {"until_us", p.until_us},
+                  {"layers", layers}});
+}
+std::string json_of(const snapshot_diff& d) {
+  json extents = json::array();
+  for (const auto& e : d.extents)
+    extents.push_back({{"offset", e.offset}, {"length", e.length}, {"zero", e.zero}});
+  return printed({{"older", d.older},
+                  {"newer", d.newer},
+                  {"size_bytes", d.size.value},
+                  {"extents", extents},
+                  {"next_offset", d.next_offset}});
 }
 std::string json_of(const group_info& g) { return printed(group_value(g)); }
 std::string json_of(const std::vector<group_info>& groups) {

@@ -15,7 +15,13 @@ std::string to_text(const snapshot_info& snapshot);
 std::string to_text(const std::vector<snapshot_info>& snapshots);
 std::string to_text(const snapshot_check& check);
 std::string to_text(const restore_info& restore);
+std::string to_text(const std::vector<restore_info>& restores);
+std::string json_of(const std::vector<restore_info>& restores);
 std::string to_text(const rebuild_report& report);
+std::string to_text(const group_plan& plan);
+std::string json_of(const group_plan& plan);
+std::string to_text(const snapshot_diff& diff);
+std::string json_of(const snapshot_diff& diff);
 std::string to_text(const group_info& group);
 std::string to_text(const std::vector<group_info>& groups);
 

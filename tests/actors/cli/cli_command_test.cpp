@@ -65,9 +65,9 @@ BOOST_AUTO_TEST_CASE(snapshot_and_group_verbs_read_members_and_patience) {
   const auto group = parsed<group_create_command>(
       {"group", "create", "nightly", "--volumes", "a,b", "--prediction", "on", "--every", "1h", "--retain", "5"});
   BOOST_TEST(group.request.volumes.size() == 2u);
-  BOOST_TEST(group.request.prediction);
-  BOOST_TEST(group.request.every_s == 3600);
-  BOOST_TEST(group.request.retain == 5u);
+  BOOST_TEST(group.request.rule.prediction);
+  BOOST_TEST(group.request.rule.every_s == 3600);
+  BOOST_TEST(group.request.rule.retain == 5u);
   for (const auto& wrong : {words{"snapshot", "create"}, words{"snapshot", "restore", "1f0c"},
                             words{"snapshot", "restore", "1f0c", "--to", "-x"}, words{"group", "create", "g"},
                             words{"group", "create", "g", "--volumes", "a", "--prediction", "maybe"},

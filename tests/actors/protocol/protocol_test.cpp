@@ -267,7 +267,7 @@ forecast_view sample() {
   forecast_view out;
   out.subject = "db", out.kind = subject_kind::node, out.load = load_kind::bytes;
   out.start_us = 10, out.step_us = 60'000'000, out.past = {1.0, -1.0}, out.ahead = {2.0}, out.low = {1.0};
-  out.high = {3.0}, out.interval = 0.9;
+  out.high = {3.0}, out.planned = {2.5}, out.mean = 1.5, out.interval = 0.9;
   out.horizons = {{300'000'000, 96, 0.8, 0.9, "EWMA", 0.1, {{"last value", true, 1.0, 0.2}}}};
   out.periods_us = {86'400'000'000}, out.quiet = {{1, 2, 3.5, 0.1}}, out.busy = {{4, 5, 6.5, 2.5}};
   out.bursts = {{7'200'000'000, 100, 0.4, true}}, out.events = {{"deployment", 1, 2, 3.0}};
@@ -426,7 +426,7 @@ restore_request sample() {
 }
 template <>
 restore_info sample() {
-  return {some_uuid(), volume_name{"copy"}, "id", true, 5, 6, odd_text()};
+  return {some_uuid(), volume_name{"copy"}, "id", true, 5, 6, 7, 8, odd_text()};
 }
 template <>
 std::vector<restore_info> sample() {
@@ -441,24 +441,46 @@ group_ref sample() {
   return {group_name{"nightly"}};
 }
 template <>
+group_rule sample() {
+  return {true, 60, 120, 3600, 250, 7, 24, 8, 4};
+}
+template <>
 group_request sample() {
-  return {group_name{"nightly"}, {{"a"}, {"b"}}, true, 60, 7};
+  return {group_name{"nightly"}, {{"a"}, {"b"}}, sample<group_rule>()};
+}
+template <>
+group_change sample() {
+  return {group_name{"nightly"}, 1, 60, -1, 3600, 250, 7, -1, 8, 0};
+}
+template <>
+planned_layer sample() {
+  return {1, 2, true, "quiet window", 0.25};
+}
+template <>
+group_plan sample() {
+  return {group_name{"nightly"}, true, odd_text(), 1, 2, {sample<planned_layer>(), {}}};
+}
+template <>
+snapshot_diff_request sample() {
+  return {"0123", {"4567"}, 65'536, 7};
+}
+template <>
+diff_extent sample() {
+  return {1, 2, true};
+}
+template <>
+snapshot_diff sample() {
+  return {"id", "other", byte_count{1ull << 40}, {sample<diff_extent>(), {}}, 3};
 }
 template <>
 group_info sample() {
-  return {group_name{"nightly"},
-          true,
-          60,
-          7,
-          {{some_uuid(), volume_name{"a"}, member_phase::capturing, "id", 8, 9, odd_text()}, {}},
-          "cut",
-          10,
-          11,
-          12,
-          odd_text(),
-          13,
-          14,
-          15};
+  group_info out;
+  out.name = group_name{"nightly"}, out.rule = sample<group_rule>();
+  out.members = {{some_uuid(), volume_name{"a"}, member_phase::capturing, "id", 8, 9, odd_text()}, {}};
+  out.cut = "cut", out.cut_us = 10, out.span_us = 11, out.deadline_ms = 12, out.failure = odd_text();
+  out.complete = 13, out.newest_complete_us = 14, out.next_us = 15, out.next = sample<planned_layer>();
+  out.fallback = odd_text(), out.bound_s = 16, out.late = true, out.bytes = 17;
+  return out;
 }
 template <>
 std::vector<group_info> sample() {

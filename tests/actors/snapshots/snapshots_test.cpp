@@ -116,13 +116,40 @@ BOOST_FIXTURE_TEST_CASE(a_group_actor_takes_a_cut_and_tells_of_it, service_fixtu
   caf::anon_send_exit(group, caf::exit_reason::user_shutdown);
 }
 
-BOOST_AUTO_TEST_CASE(the_plan_counts_from_the_newest_complete_cut) {
-  store::group_record group;
-  group.created = wall_time(100s);
-  BOOST_TEST(!next_cut(group, {}).has_value());
-  group.every = 60s;
-  BOOST_TEST((next_cut(group, {}) == wall_time(160s)));
-  BOOST_TEST((next_cut(group, wall_time(500s)) == wall_time(560s)));
+BOOST_FIXTURE_TEST_CASE(a_rule_that_contradicts_itself_is_refused_and_changes_nothing, service_fixture) {
+  volume("db", 1 << 20);
+  BOOST_REQUIRE(make_group({"db"}).has_value());
+  group_change change;
+  change.name = group_name{"nightly"};
+  change.every_s = 3600, change.latest_by_s = 7200, change.daily = 7;
+  const auto changed = tests::ask<group_info>(system, service, atom::describe_v, change);
+  BOOST_REQUIRE(changed.has_value());
+  BOOST_TEST(changed->rule.every_s == 3600);
+  BOOST_TEST(changed->rule.daily == 7u);
+  BOOST_TEST(changed->bound_s == 7200);
+  for (const auto wrong : {60, 1}) { // less than the interval, less than any
+    group_change bad;
+    bad.name = change.name;
+    bad.latest_by_s = wrong;
+    BOOST_TEST(!tests::ask<group_info>(system, service, atom::describe_v, bad).has_value());
+  }
+  BOOST_TEST((book->find(group_name{"nightly"})->latest_by == 7200s));
+  change.name = group_name{"nobody"};
+  BOOST_TEST(!tests::ask<group_info>(system, service, atom::describe_v, change).has_value());
+}
+
+BOOST_FIXTURE_TEST_CASE(prediction_alone_brings_an_interval_with_it, service_fixture) {
+  volume("db", 1 << 20);
+  group_request request;
+  request.name = group_name{"nightly"};
+  request.volumes = {{"db"}};
+  request.rule.prediction = true;
+  const auto made = tests::ask<group_info>(system, service, atom::create_v, request);
+  BOOST_REQUIRE(made.has_value());
+  BOOST_TEST(made->rule.every_s == 3600);
+  BOOST_TEST(made->rule.baseline_every_s == 86400);
+  BOOST_TEST(!made->fallback.empty()); // nothing was learned yet, and it says so
+  BOOST_TEST(made->next_us != 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

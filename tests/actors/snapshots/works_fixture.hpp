@@ -35,10 +35,25 @@ struct works_fixture : store_and_engine {
     options.catalogue = catalogue.get();
     options.book = book.get();
     options.layers_path = directory.path + "/layers";
+    options.volumes_changed = [this] { serve_restored(); };
     works = std::make_unique<actors::snapshot_works>(std::move(options));
     recovered = value(works->recover());
   }
   actors::rebuild_report recovered;
+
+  // What the registry does with volumes that come from a snapshot.
+  void serve_restored() {
+    for (const auto& record : catalogue->list()) {
+      if (!record.source || engine->status(record.uuid))
+        continue;
+      io::volume_spec spec;
+      spec.uuid = record.uuid;
+      spec.name = record.name;
+      spec.size = record.size;
+      spec.open_source = [this, record] { return works->open_source(record); };
+      (void)actors::wait_for<void>([&](auto done) { engine->open_volume(spec, done); });
+    }
+  }
 
   store::volume_record volume(const std::string& name, std::uint64_t size) {
     store::volume_request request;
@@ -96,22 +111,39 @@ struct works_fixture : store_and_engine {
       for (const auto& one : works->restores())
         if (one.volume == volume) {
           if (one.done)
-            return file_of(volume);
+            return content_of(volume);
           if (!one.problem.empty())
             return fail(errc::io_failed, one.problem);
         }
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
-  content file_of(volume_uuid volume) const {
-    const auto record = catalogue->find(volume);
-    std::ifstream file(catalogue->data_path(*record), std::ios::binary);
-    content out(std::filesystem::file_size(catalogue->data_path(*record)));
-    file.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size()));
-    return out;
+  result<content> content_of(volume_uuid volume) {
+    io::local_request request;
+    request.op = io::operation::read;
+    request.length = catalogue->find(volume)->size;
+    return actors::wait_for<content>([&](auto done) { engine->submit(volume, request, done); });
   }
   result<actors::snapshot_info> remove(const std::string& snapshot) {
     return actors::wait_for<actors::snapshot_info>([&](auto done) { works->remove(snapshot, done); });
+  }
+  result<actors::snapshot_info> merge(const std::string& snapshot) {
+    return actors::wait_for<actors::snapshot_info>([&](auto done) { works->merge(snapshot, done); });
+  }
+  // All of it, in answers of at most `extents_max`.
+  result<std::vector<actors::diff_extent>> diff(const std::string& older, const std::string& newer,
+                                                std::uint32_t extents_max = 3) {
+    std::vector<actors::diff_extent> out;
+    actors::snapshot_diff_request request{older, {newer}, 0, extents_max};
+    for (;;) {
+      auto part = actors::wait_for<actors::snapshot_diff>([&](auto done) { works->diff(request, done); });
+      if (!part)
+        return tl::unexpected(part.error());
+      out.insert(out.end(), part->extents.begin(), part->extents.end());
+      if (part->next_offset >= part->size.value)
+        return out;
+      request.from_offset = part->next_offset;
+    }
   }
   result<actors::snapshot_check> check(const std::string& snapshot) {
     return actors::wait_for<actors::snapshot_check>([&](auto done) { works->check(snapshot, done); });

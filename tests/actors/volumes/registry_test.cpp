@@ -339,6 +339,18 @@ BOOST_FIXTURE_TEST_CASE(deleted_volumes_whose_time_is_over_are_purged_without_a_
   BOOST_TEST(eventually([&] { return catalogue->list_deleted().empty(); }));
 }
 
+// The data plane has asked for the record and `meta` may have refused it: the step that follows does not rely on it.
+BOOST_FIXTURE_TEST_CASE(a_last_sync_that_fails_is_recorded_before_the_volume_can_be_opened_again, fixture) {
+  const auto made = create("db");
+  engine->fail_closing({errc::io_failed, "a sync failed", ENOSPC});
+  BOOST_REQUIRE(change(atom::erase_v, volume_ref{"db"}, deletion::if_unused).has_value());
+  engine->close_works_again();
+  BOOST_REQUIRE(change(atom::undelete_v, volume_ref{"db"}, volume_name{}).has_value());
+  BOOST_REQUIRE(catalogue->find(made->uuid)->failure.has_value());
+  BOOST_TEST(catalogue->find(made->uuid)->failure->os_errno == ENOSPC);
+  BOOST_TEST(engine->status(made->uuid)->spec.writes_failed);
+}
+
 BOOST_FIXTURE_TEST_CASE(one_change_per_volume_at_a_time, fixture) {
   BOOST_REQUIRE(create("db").has_value());
   engine->hold();

@@ -82,4 +82,26 @@ BOOST_AUTO_TEST_CASE(a_damaged_record_is_refused) {
   BOOST_CHECK(r.error().code == errc::corrupt);
 }
 
+BOOST_AUTO_TEST_CASE(a_shorter_lease_is_on_record_when_the_longer_ones_of_before_are_over) {
+  const folder f;
+  {
+    auto r = lease_record::open(f.file(), seconds{60});
+    BOOST_REQUIRE(r && r->add(volume_uuid::random()));
+  }
+  {
+    auto r = lease_record::open(f.file(), seconds{5});
+    BOOST_REQUIRE(r);
+    BOOST_CHECK(r->longest_left_behind() == seconds{60});
+  }
+  {
+    auto r = lease_record::open(f.file(), seconds{5});
+    BOOST_REQUIRE(r);
+    BOOST_CHECK(r->longest_left_behind() == seconds{60}); // not over yet
+    BOOST_REQUIRE(r->recovery_over());
+  }
+  auto r = lease_record::open(f.file(), seconds{5});
+  BOOST_REQUIRE(r);
+  BOOST_CHECK(r->longest_left_behind() == seconds{5});
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -20,7 +20,7 @@
 #include "io/session/home.hpp"
 #include "tests/support/seeded.hpp"
 
-namespace gnomon::io::session::test {
+namespace gnomon::io::session::simulated {
 
 using gnomon::io::test::random_source;
 
@@ -32,7 +32,7 @@ inline const volume_uuid model_volume = [] {
 
 struct model_counters {
   std::uint64_t steps = 0, reads = 0, shadow_reads = 0, torn_reads = 0, writes = 0, waits = 0, fills = 0,
-                valid_fills = 0, void_fills = 0, sessions = 0, crashes = 0, pauses = 0, failed_changes = 0, later = 0;
+                valid_fills = 0, void_fills = 0, drops = 0, sessions = 0, crashes = 0, pauses = 0, failed_changes = 0, later = 0;
 };
 
 class model {
@@ -65,6 +65,7 @@ private:
   struct stream {
     std::deque<frame> to_home, to_gateway;
     bool cut = false;
+    std::int64_t to_home_from = 0, to_gateway_from = 0; // it stalls until then; data connections overtake it
     std::int64_t gateway_notices_at = 0;
     bool gateway_end = true, home_end = true; // that end still has it
     home_side::conversation talk;
@@ -84,6 +85,7 @@ private:
     std::array<file_granule, granules> file{};
     std::shared_ptr<stream> line;
     boot_time last_tick{};
+    bool shadowed = false;
   };
   struct home {
     double rate = 1;
@@ -155,6 +157,7 @@ private:
   void start_home();
   void crash_home();
   void start_gateway(gateway& g);
+  void drop_or_add_shadow(std::size_t i);
   void crash_gateway(std::size_t i);
   void close_line(gateway& g);
   void session_over(std::size_t i);
@@ -194,6 +197,6 @@ private:
   bool calm_ = false; // finishing: no new operations, no faults
 };
 
-} // namespace gnomon::io::session::test
+} // namespace gnomon::io::session::simulated
 
 #include "tests/io/session/coherence_model_steps.hpp"

@@ -6,7 +6,7 @@
 
 #include "tests/io/session/coherence_model.hpp"
 
-namespace gnomon::io::session::test {
+namespace gnomon::io::session::simulated {
 
 // --- nodes
 
@@ -55,8 +55,31 @@ inline void model::start_gateway(gateway& g) {
   g.session = std::make_unique<gateway_session>(std::move(o));
   g.shadow = std::make_shared<gateway_shadow>(model_volume, granules, g.session->held());
   g.session->add(g.shadow);
+  g.shadowed = true;
   g.file = {};
   g.up = true;
+}
+
+// An operator's verbs; one who is quick has made a shadow again before the home has answered the first announcement.
+inline void model::drop_or_add_shadow(std::size_t i) {
+  gateway& g = gateways_[i];
+  const bool unanswered = now_ < g.line->to_gateway_from;
+  if (g.shadowed && !calm_ && random_.one_in(unanswered ? 4 : 60)) {
+    if (random_.one_in(2))
+      g.line->to_home_from = now_ + static_cast<std::int64_t>(random_.below(150'000'000));
+    g.session->drop(model_volume);
+    g.shadowed = false;
+    ++counters_.drops;
+  }
+  // Shadows share the file, so the fills of the one before have ended; so have writes that cleared granules in it.
+  const bool in_use = std::any_of(operations_.begin(), operations_.end(), [&](const operation& o) {
+    return o.node == i && !o.gone && o.what != kind::read && o.stage != at::begin && o.stage != at::done;
+  });
+  if (!g.shadowed && !in_use && random_.one_in(2)) {
+    g.shadow = std::make_shared<gateway_shadow>(model_volume, granules, g.session->held());
+    g.session->add(g.shadow);
+    g.shadowed = true;
+  }
 }
 
 inline void model::crash_gateway(std::size_t i) {
@@ -163,7 +186,11 @@ inline void model::deliver_to_home(std::shared_ptr<stream> line) {
     }
     return;
   }
+  if (!line->cut && now_ < line->to_home_from)
+    return;
   const frame f = line->to_home.front();
+  if (f.type == frame_type::shadow_add && random_.one_in(4))
+    line->to_gateway_from = now_ + static_cast<std::int64_t>(random_.below(60'000'000));
   line->to_home.pop_front();
   if (!line->home_end)
     return;
@@ -197,6 +224,8 @@ inline void model::deliver_to_gateway(std::size_t i) {
     }
     return;
   }
+  if (!g.line->cut && now_ < g.line->to_gateway_from)
+    return;
   const frame f = g.line->to_gateway.front();
   g.line->to_gateway.pop_front();
   if (f.type == frame_type::opened)
@@ -223,6 +252,7 @@ inline void model::tick_gateway(std::size_t i) {
     close_line(g);
     return;
   }
+  drop_or_add_shadow(i);
   pump_gateway(g);
 }
 
@@ -312,7 +342,7 @@ inline void model::advance_at_gateway(operation& o, gateway& g) {
       o.own = true;
       o.stage = at::forward;
     } else {
-      if (g.session->current().value == 0) {
+      if (g.session->current().value == 0 || !g.shadowed) {
         o.stage = at::done;
         return;
       }
@@ -621,4 +651,4 @@ inline void model::finish() {
              std::to_string(static_cast<int>(operations_.front().what));
 }
 
-} // namespace gnomon::io::session::test
+} // namespace gnomon::io::session::simulated

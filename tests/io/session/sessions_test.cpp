@@ -7,6 +7,7 @@
 
 #include "io/session/home.hpp"
 #include "io/session/proof.hpp"
+#include "io/session/streams.hpp"
 
 using namespace gnomon;
 using namespace gnomon::io::session;
@@ -129,6 +130,131 @@ BOOST_AUTO_TEST_CASE(a_shadow_is_filled_granule_by_granule_and_a_write_waits_for
   n.home.leave(c);
   n.home.answered(c);
   BOOST_CHECK(n.home.begin_fill(n.gateway.current(), volume, last, n.now) == home_side::verdict::go);
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_to_an_earlier_announcement_does_not_open_a_shadow_that_was_made_anew) {
+  pair_of_nodes n{secret, secret};
+  n.gateway.connected(random_nonce(), n.now);
+  BOOST_REQUIRE(n.talk_it_over());
+  const volume_uuid volume = volume_uuid::random();
+  auto first = std::make_shared<gateway_shadow>(volume, 8, n.gateway.held());
+  n.gateway.add(first);
+  for (const auto& f : n.gateway.take_outgoing()) {
+    const auto r = n.home.receive(n.talk, f, random_nonce(), n.now);
+    BOOST_REQUIRE(r && r->record_shadow);
+    n.home.add_shadow(n.talk.session, volume, n.now);
+  }
+  n.gateway.drop(volume);
+  auto second = std::make_shared<gateway_shadow>(volume, 8, n.gateway.held());
+  n.gateway.add(second);
+  for (const auto& f : n.home.take_outgoing(n.talk.session)) // of the first one
+    BOOST_REQUIRE(n.gateway.receive(f, n.now));
+  BOOST_CHECK(!second->serving());
+  BOOST_REQUIRE(n.talk_it_over());
+  BOOST_CHECK(second->serving());
+  BOOST_CHECK(!first->serving());
+}
+
+BOOST_AUTO_TEST_CASE(a_shadow_that_was_refused_is_asked_for_again_when_its_volume_is_served) {
+  pair_of_nodes n{secret, secret};
+  n.gateway.connected(random_nonce(), n.now);
+  BOOST_REQUIRE(n.talk_it_over());
+  const volume_uuid volume = volume_uuid::random();
+  auto shadow = std::make_shared<gateway_shadow>(volume, 8, n.gateway.held());
+  n.gateway.add(shadow);
+  for (const auto& f : n.gateway.take_outgoing())
+    BOOST_REQUIRE(n.home.receive(n.talk, f, random_nonce(), n.now));
+  n.home.refuse_shadow(n.talk.session, volume, "not yet");
+  BOOST_REQUIRE(n.talk_it_over());
+  BOOST_CHECK_EQUAL(n.gateway.refusal(volume), "not yet");
+  BOOST_CHECK(!shadow->serving());
+  n.gateway.volume_served(volume);
+  BOOST_REQUIRE(n.talk_it_over());
+  BOOST_CHECK(shadow->serving());
+  BOOST_CHECK_EQUAL(n.gateway.refusal(volume), "");
+}
+
+BOOST_AUTO_TEST_CASE(a_volume_has_shadows_from_their_announcement_on) {
+  pair_of_nodes n{secret, secret};
+  n.gateway.connected(random_nonce(), n.now);
+  BOOST_REQUIRE(n.talk_it_over());
+  const volume_uuid volume = volume_uuid::random();
+  n.gateway.add(std::make_shared<gateway_shadow>(volume, 8, n.gateway.held()));
+  BOOST_CHECK(!n.home.has_shadows(volume));
+  for (const auto& f : n.gateway.take_outgoing())
+    BOOST_REQUIRE(n.home.receive(n.talk, f, random_nonce(), n.now));
+  BOOST_CHECK(n.home.has_shadows(volume)); // announced
+  n.gateway.drop(volume);
+  BOOST_REQUIRE(n.talk_it_over());
+  BOOST_CHECK(!n.home.has_shadows(volume));
+}
+
+BOOST_AUTO_TEST_CASE(a_change_of_more_granules_than_may_be_marked_goes_and_waits_like_any_other) {
+  pair_of_nodes n{secret, secret};
+  const volume_uuid volume = volume_uuid::random();
+  auto shadow = std::make_shared<gateway_shadow>(volume, 8, n.gateway.held());
+  n.gateway.add(shadow);
+  n.gateway.connected(random_nonce(), n.now);
+  BOOST_REQUIRE(n.talk_it_over());
+  int resumed = 0;
+  change c;
+  c.volume = volume;
+  c.run = {granule_index{0}, home_side::closing_max + 1};
+  c.owner = &resumed;
+  c.resume = [](change& self) { ++*static_cast<int*>(self.owner); };
+  BOOST_REQUIRE(n.home.enter(c) == home_side::verdict::go);
+  BOOST_CHECK(n.home.look(c, n.now) == home_side::verdict::go);
+  n.home.leave(c);
+  n.home.answered(c);
+  BOOST_REQUIRE(n.home.begin_fill(n.gateway.current(), volume, {granule_index{7}, 1}, n.now) ==
+                home_side::verdict::go);
+  BOOST_REQUIRE(n.home.enter(c) == home_side::verdict::go);
+  BOOST_CHECK(n.home.look(c, n.now) == home_side::verdict::wait);
+  BOOST_REQUIRE(n.talk_it_over());
+  BOOST_CHECK_EQUAL(resumed, 1);
+  BOOST_REQUIRE(n.home.enter(c) == home_side::verdict::go);
+  BOOST_CHECK(n.home.look(c, n.now) == home_side::verdict::go);
+  n.home.leave(c);
+  n.home.answered(c);
+}
+
+BOOST_AUTO_TEST_CASE(a_home_that_stops_answers_what_waits_for_a_lease) {
+  pair_of_nodes n{secret, secret};
+  const volume_uuid volume = volume_uuid::random();
+  n.gateway.add(std::make_shared<gateway_shadow>(volume, 8, n.gateway.held()));
+  n.gateway.connected(random_nonce(), n.now);
+  BOOST_REQUIRE(n.talk_it_over());
+  const granule_run run{granule_index{3}, 1};
+  BOOST_REQUIRE(n.home.begin_fill(n.gateway.current(), volume, run, n.now) == home_side::verdict::go);
+  int resumed = 0;
+  change c;
+  c.volume = volume;
+  c.run = run;
+  c.owner = &resumed;
+  c.resume = [](change& self) { ++*static_cast<int*>(self.owner); };
+  BOOST_REQUIRE(n.home.enter(c) == home_side::verdict::go);
+  BOOST_REQUIRE(n.home.look(c, n.now) == home_side::verdict::wait);
+  n.home.stop();
+  BOOST_CHECK_EQUAL(resumed, 1);
+  BOOST_REQUIRE(n.home.enter(c) == home_side::verdict::go);
+  BOOST_CHECK(n.home.look(c, n.now) == home_side::verdict::ended); // the lease may be out: it must not go
+  n.home.answered(c);
+}
+
+BOOST_AUTO_TEST_CASE(a_session_that_has_ended_is_not_alive) {
+  pair_of_nodes n{secret, secret};
+  n.gateway.connected(random_nonce(), n.now);
+  BOOST_REQUIRE(n.talk_it_over());
+  BOOST_CHECK(n.home.is_alive(n.talk.session));
+  n.home.tick(n.now + std::chrono::seconds{60});
+  BOOST_CHECK(!n.home.is_alive(n.talk.session));
+}
+
+BOOST_AUTO_TEST_CASE(a_wildcard_stands_for_the_address_of_the_session) {
+  BOOST_CHECK_EQUAL(reachable_address("0.0.0.0:10902", "192.0.2.7"), "192.0.2.7:10902");
+  BOOST_CHECK_EQUAL(reachable_address("[::]:10902", "2001:db8::7"), "[2001:db8::7]:10902");
+  BOOST_CHECK_EQUAL(reachable_address("192.0.2.1:10902", "192.0.2.7"), "192.0.2.1:10902");
+  BOOST_CHECK_EQUAL(reachable_address("0.0.0.0:10902", ""), "0.0.0.0:10902");
 }
 
 BOOST_AUTO_TEST_CASE(a_secret_that_others_may_read_or_that_is_too_short_is_refused) {

@@ -3,6 +3,8 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <sys/stat.h>
+
 #include "io/fault/planted.hpp"
 #include "io/volume/granule_state.hpp"
 #include "tests/io/volume/core_fixture.hpp"
@@ -78,9 +80,9 @@ struct captured_volume {
     BOOST_REQUIRE_EQUAL(r.start_on(0).wait(), 0);
     return r.data();
   }
-  result<capture_begun> begin(capture_kind kind, std::optional<hold_id> held = {}) {
+  result<capture_begun> begin(capture_order order, std::optional<hold_id> held = {}) {
     return answer_of<capture_begun>(
-        [&](auto done) { core->granules().begin_capture(core, kind, held, std::move(done)); });
+        [&](auto done) { core->granules().begin_capture(core, order, held, std::move(done)); });
   }
   result<capture_piece> piece(std::uint64_t id, granule_index from, std::uint32_t most) {
     return answer_of<capture_piece>(
@@ -113,6 +115,12 @@ struct captured_volume {
       between();
     }
   }
+};
+
+// Volumes opened meanwhile err as the plan says.
+struct faults_for_the_next_volume {
+  explicit faults_for_the_next_volume(const char* plan) { setenv("GNOMON_FAULT_PLAN", plan, 1); }
+  ~faults_for_the_next_volume() { unsetenv("GNOMON_FAULT_PLAN"); }
 };
 
 bytes filled(std::size_t n, unsigned value) { return bytes(n, static_cast<std::byte>(value)); }
@@ -288,8 +296,9 @@ BOOST_AUTO_TEST_CASE(a_full_spill_fails_the_capture_and_never_the_write) {
   v.core->current_route().duties->capturing->fail_with({errc::limit_reached, "planted", 0});
   BOOST_CHECK_EQUAL(v.write(0, filled(1 << 20, 2)), 0);
   BOOST_CHECK(v.piece(begun->id, granule_index{0}, 64).error().code == errc::limit_reached);
-  BOOST_CHECK(!v.end(begun->id, capture_end::sealed));
-  BOOST_CHECK(v.end(begun->id, capture_end::failed));
+  // It cannot be sealed, and is over all the same.
+  BOOST_CHECK(v.end(begun->id, capture_end::sealed).error().code == errc::invalid_argument);
+  BOOST_CHECK(v.end(begun->id, capture_end::failed).error().code == errc::not_found);
   // Nothing is lost: the next one reads everything again, since no layer was ever sealed.
   begun = v.begin(capture_kind::changed);
   BOOST_REQUIRE(begun);
@@ -405,6 +414,168 @@ BOOST_AUTO_TEST_CASE(what_changed_is_known_only_where_nothing_can_have_been_miss
   v.spec.writes_failed = true; // a sync failed: what the file holds is in doubt
   v.open();
   BOOST_CHECK(!v.core->current_route().duties);
+}
+
+// --- failed syncs
+
+BOOST_AUTO_TEST_CASE(a_sync_that_fails_fails_the_capture_under_way_and_every_later_one_until_it_is_accepted) {
+  const faults_for_the_next_volume faults("seed=1,sync_error=#1:EIO");
+  captured_volume v(1 << 20);
+  BOOST_REQUIRE_EQUAL(v.write(0, filled(1 << 20, 1)), 0);
+  const auto begun = v.begin(capture_kind::everything);
+  BOOST_REQUIRE_MESSAGE(begun, why(begun));
+  BOOST_REQUIRE(v.piece(begun->id, granule_index{0}, 1));
+  BOOST_CHECK_EQUAL(core_request(*v.core, operation::flush, 0, 0).start_on(0).wait(), EIO);
+  BOOST_CHECK(v.piece(begun->id, granule_index{1}, 1).error().code == errc::io_failed);
+  BOOST_CHECK(!v.end(begun->id, capture_end::sealed));
+  BOOST_CHECK(v.begin(capture_kind::everything).error().code == errc::io_failed);
+  v.core->clear_write_failure();
+  const auto next = v.begin(capture_kind::changed);
+  BOOST_REQUIRE_MESSAGE(next, why(next));
+  BOOST_CHECK(!next->changed_known);
+  bytes captured(1 << 20);
+  BOOST_CHECK(v.read_all(next->id, captured));
+  BOOST_CHECK(captured == v.read(0, 1 << 20)); // whatever was lost
+  BOOST_CHECK(v.end(next->id, capture_end::sealed));
+}
+
+// What the capture has read may be a page whose writeback failed, and no client has asked for a sync.
+BOOST_AUTO_TEST_CASE(a_capture_ends_with_a_sync_of_its_own_and_fails_with_it) {
+  const faults_for_the_next_volume faults("seed=1,sync_error=#1:ENOSPC");
+  captured_volume v(1 << 20);
+  BOOST_REQUIRE_EQUAL(v.write(0, filled(1 << 20, 1)), 0);
+  const auto begun = v.begin(capture_kind::everything);
+  BOOST_REQUIRE_MESSAGE(begun, why(begun));
+  bytes captured(1 << 20);
+  const auto read = v.read_all(begun->id, captured);
+  BOOST_REQUIRE(!read);
+  BOOST_CHECK(read.error().code == errc::io_failed);
+  BOOST_CHECK(!v.end(begun->id, capture_end::sealed));
+  BOOST_CHECK(v.core->condition() == core_condition::changes_refused);
+}
+
+// --- holds that never begin
+
+BOOST_AUTO_TEST_CASE(an_abandon_that_overtakes_its_hold_leaves_no_cut_behind) {
+  captured_volume v(1 << 20);
+  std::promise<void> go;
+  const auto gone = go.get_future().share();
+  for (unsigned i = 0; i < lane_pool::lane_threads_max; ++i) // the hold waits for a worker
+    v.core->granules().on_worker([gone] { gone.wait(); });
+  std::promise<result<held_report>> answer;
+  v.core->granules().hold(v.core, hold_id{7}, boot_clock::now() + std::chrono::seconds{1},
+                          [&](result<held_report> r) { answer.set_value(std::move(r)); });
+  v.core->granules().abandon(v.core, hold_id{7});
+  go.set_value();
+  const auto held = answer.get_future().get();
+  BOOST_REQUIRE(!held);
+  BOOST_CHECK(held.error().code == errc::permission_denied || held.error().code == errc::busy); // the deadline, when slow
+  BOOST_CHECK_EQUAL(v.write(0, filled(4096, 1)), 0); // nothing is held
+  const auto begun = v.begin(capture_kind::everything);
+  BOOST_REQUIRE_MESSAGE(begun, why(begun));
+  BOOST_CHECK(v.end(begun->id, capture_end::failed));
+}
+
+BOOST_AUTO_TEST_CASE(a_hold_whose_deadline_has_passed_never_begins) {
+  captured_volume v(1 << 20);
+  const auto held = answer_of<held_report>(
+      [&](auto done) { v.core->granules().hold(v.core, hold_id{7}, boot_clock::now(), std::move(done)); });
+  BOOST_REQUIRE(!held);
+  BOOST_CHECK(held.error().code == errc::busy);
+  BOOST_CHECK(!v.core->generations().outcome(hold_id{7}));
+}
+
+BOOST_AUTO_TEST_CASE(a_repeated_hold_may_be_released_where_it_is_answered) {
+  captured_volume v(1 << 20);
+  const auto deadline = boot_clock::now() + std::chrono::milliseconds{500};
+  BOOST_REQUIRE(answer_of<held_report>(
+      [&](auto done) { v.core->granules().hold(v.core, hold_id{7}, deadline, std::move(done)); }));
+  std::optional<result<hold_outcome>> released;
+  v.core->granules().hold(v.core, hold_id{7}, deadline, [&](const result<held_report>&) {
+    released = v.core->granules().release(hold_id{7}); // on this thread: it takes the scheduler's mutex
+  });
+  BOOST_CHECK(released && *released);
+  v.core->granules().abandon(v.core, hold_id{7});
+}
+
+// --- what is known about changes
+
+BOOST_AUTO_TEST_CASE(changes_are_counted_from_one_snapshot_and_known_for_no_other) {
+  captured_volume v(1 << 20);
+  const auto first = snapshot_uuid::random(), second = snapshot_uuid::random();
+  const auto known = [&](snapshot_uuid becomes, snapshot_uuid below, capture_end how) {
+    const auto begun = v.begin({capture_kind::changed, becomes, below});
+    BOOST_REQUIRE_MESSAGE(begun, why(begun));
+    bytes captured(1 << 20);
+    BOOST_REQUIRE(v.read_all(begun->id, captured));
+    BOOST_REQUIRE(v.end(begun->id, how));
+    return begun->changed_known;
+  };
+  BOOST_CHECK(!known(first, {}, capture_end::sealed));
+  BOOST_CHECK(known(second, first, capture_end::failed));
+  BOOST_CHECK(known(second, first, capture_end::sealed));
+  BOOST_CHECK(!known(snapshot_uuid::random(), first, capture_end::failed));
+  v.kill();
+  v.open();
+  BOOST_CHECK(!known(snapshot_uuid::random(), first, capture_end::failed));
+  BOOST_CHECK(known(snapshot_uuid::random(), second, capture_end::failed));
+  v.close();
+  v.open();
+  BOOST_CHECK(!known(snapshot_uuid::random(), first, capture_end::failed));
+  BOOST_CHECK(known(snapshot_uuid::random(), second, capture_end::failed));
+}
+
+BOOST_DATA_TEST_CASE(a_damaged_file_takes_what_is_known_about_changes_with_it, boost::unit_test::data::make({false, true}),
+                     killed) {
+  captured_volume v(1 << 20);
+  const auto begun = v.begin(capture_kind::everything);
+  BOOST_REQUIRE_MESSAGE(begun, why(begun));
+  bytes captured(1 << 20);
+  BOOST_REQUIRE(v.read_all(begun->id, captured));
+  BOOST_REQUIRE(v.end(begun->id, capture_end::sealed));
+  struct stat before {};
+  BOOST_REQUIRE_EQUAL(stat(v.spec.path.c_str(), &before), 0);
+  if (killed)
+    v.kill();
+  else
+    v.close();
+  BOOST_REQUIRE_EQUAL(truncate(v.spec.path.c_str(), 4096), 0);
+  {
+    running_plane again(2);
+    again.plane.boot = v.boot;
+    const auto damaged = volume_core::open(v.spec, again.plane);
+    BOOST_REQUIRE(!damaged);
+    BOOST_CHECK(damaged.error().code == errc::corrupt);
+  }
+  // A backup comes into its place, under the same inode and, at worst, with the times of the file.
+  BOOST_REQUIRE_EQUAL(truncate(v.spec.path.c_str(), 1 << 20), 0);
+  const timespec times[] = {before.st_atim, before.st_mtim};
+  BOOST_REQUIRE_EQUAL(utimensat(AT_FDCWD, v.spec.path.c_str(), times, 0), 0);
+  v.open();
+  const auto next = v.begin(capture_kind::changed);
+  BOOST_REQUIRE_MESSAGE(next, why(next));
+  BOOST_CHECK(!next->changed_known);
+  BOOST_CHECK(v.end(next->id, capture_end::failed));
+}
+
+// Changes from before the cut may still be under way: nothing may be concluded about the bits.
+BOOST_AUTO_TEST_CASE(a_capture_whose_end_cannot_wait_leaves_changes_unknown) {
+  captured_volume v(1 << 20);
+  const auto seal = [&] {
+    const auto begun = v.begin(capture_kind::changed);
+    BOOST_REQUIRE_MESSAGE(begun, why(begun));
+    bytes captured(1 << 20);
+    BOOST_REQUIRE(v.read_all(begun->id, captured));
+    return *begun;
+  };
+  BOOST_REQUIRE(v.end(seal().id, capture_end::sealed));
+  const auto refused = seal();
+  BOOST_CHECK(refused.changed_known);
+  v.running->plane.generations.stop();
+  BOOST_CHECK(v.end(refused.id, capture_end::sealed));
+  v.kill();
+  v.open();
+  BOOST_CHECK(!seal().changed_known);
 }
 
 #ifdef GNOMON_PLANTED_FAULTS

@@ -39,7 +39,7 @@ struct running_plane {
     }
   }
   ~running_plane() {
-    plane.blocking.stop();
+    (void)plane.maintenance.stop(std::chrono::steady_clock::now() + std::chrono::seconds{60});
     (void)plane.granule_work.stop(std::chrono::steady_clock::now() + std::chrono::seconds{60});
     (void)plane.seeking.stop(std::chrono::steady_clock::now() + std::chrono::seconds{60});
     plane.generations.stop();

@@ -137,6 +137,21 @@ BOOST_FIXTURE_TEST_CASE(a_sync_that_fails_at_the_stop_is_recorded_or_the_stop_ha
   BOOST_CHECK(!e->status(spec.uuid)->synced);
 }
 
+// Whatever its errno: a full disk's is no refusal, as it is of the growing itself.
+BOOST_FIXTURE_TEST_CASE(a_sync_that_fails_at_a_resize_is_recorded, fixture) {
+  open("seed=1,sync_error=#1:ENOSPC");
+  BOOST_CHECK(ask(*e, spec.uuid, write_block));
+  std::thread recorder([this] { next_mark()({}); });
+  const auto grown = wait_for([&](done_callback done) { e->resize_volume(spec.uuid, byte_count{2 << 20}, std::move(done)); });
+  recorder.join();
+  BOOST_REQUIRE(!grown);
+  BOOST_CHECK(grown.error().code == errc::io_failed);
+  BOOST_CHECK(!ask(*e, spec.uuid, write_block));
+  BOOST_CHECK(!ask(*e, spec.uuid, flush));
+  BOOST_CHECK_EQUAL(asked, 1);
+  BOOST_CHECK(e->stop(std::chrono::seconds{10}));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_stop_without_a_failure_has_synced_everything, fixture) {
   open("seed=1");
   BOOST_CHECK(ask(*e, spec.uuid, write_block));

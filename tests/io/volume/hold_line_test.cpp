@@ -93,5 +93,25 @@ BOOST_AUTO_TEST_CASE(each_of_many_holds_in_any_order_ends_no_earlier_than_its_de
     BOOST_TEST((ends[i].get() >= deadlines[i]));
 }
 
+BOOST_AUTO_TEST_CASE(a_volume_whose_last_request_was_held_stays_until_its_line_is_done) {
+  struct last_request : parked {
+    std::shared_ptr<volume_core> core;
+    std::promise<bool> gone_within;
+  };
+  ring_fixture f;
+  last_request last;
+  last.core = f.core("v");
+  last.ring = ring_index{0};
+  last.resume = [](parked& node) {
+    auto& self = static_cast<last_request&>(node);
+    const std::weak_ptr<volume_core> core = self.core;
+    self.core.reset();
+    self.gone_within.set_value(core.expired());
+  };
+  (void)last.core->generations().advance_and_hold(hold_id{1}, boot_clock::now() + std::chrono::milliseconds{10});
+  f.plane.rings[0]->post([&](gnomon::io::ring&) { f.plane.holds[0].park(*last.core, last); });
+  BOOST_TEST(!last.gone_within.get_future().get());
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 } // namespace gnomon::io

@@ -1,3 +1,4 @@
+#include "store/layer/layer_diff.hpp"
 #include "tests/store/layer/layer_support.hpp"
 
 using namespace gnomon;
@@ -105,6 +106,36 @@ BOOST_AUTO_TEST_CASE(a_merge_of_any_part_of_a_chain_changes_no_point_above_it) {
       h.check(**chain, point);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(what_differs_between_two_points_is_named_and_nothing_else) {
+  auto random = seeded("what_differs");
+  history h{{}, random, {}, {}};
+  h.snapshot(300);
+  for (int i = 0; i < 4; ++i)
+    h.snapshot(300 + (i == 3 ? 40 : 0));
+  for (std::size_t older = 0; older < h.points.size(); ++older)
+    for (std::size_t newer = 0; newer < h.points.size(); ++newer) {
+      const auto below_it = h.chain(older), above = h.chain(newer);
+      std::vector<bool> named(h.points[newer].size(), false);
+      granule_index from;
+      while (from.value < h.points[newer].size()) {
+        const auto found = diff_layers(below_it.get(), *above, from, 1 + below(random, 20));
+        REQUIRE_OK(found);
+        BOOST_REQUIRE(found->next.value > from.value);
+        for (const auto& run : found->runs)
+          for (auto g = run.first.value; g < run.first.value + run.granules; ++g) {
+            BOOST_REQUIRE((h.points[newer][g] == 0) == run.zero);
+            named[g] = true;
+          }
+        from = found->next;
+      }
+      for (std::size_t g = 0; g < named.size(); ++g) {
+        const auto was = g < h.points[older].size() ? h.points[older][g] : 0;
+        const bool last_of_another_size = h.points[older].size() != h.points[newer].size() && g + 1 == h.points[older].size();
+        BOOST_REQUIRE_MESSAGE(named[g] == (was != h.points[newer][g]) || last_of_another_size, "granule " << g);
+      }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(layers_that_do_not_lie_on_each_other_are_no_chain) {

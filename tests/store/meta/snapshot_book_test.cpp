@@ -48,6 +48,14 @@ layer_record full_layer() {
 }
 
 group_record sample_group() {
+  group_record out{group_name("nightly"), {id<volume_uuid>(4), id<volume_uuid>(6)}, true, std::chrono::hours(1), 12, at(9)};
+  out.latest_by = std::chrono::minutes(90), out.baseline_every = std::chrono::hours(24), out.quiet_below_permille = 250;
+  out.hourly = 24, out.daily = 7, out.weekly = 4;
+  return out;
+}
+
+// As the first version had it.
+group_record first_group() {
   return {group_name("nightly"), {id<volume_uuid>(4), id<volume_uuid>(6)}, true, std::chrono::hours(1), 12, at(9)};
 }
 
@@ -96,7 +104,8 @@ BOOST_AUTO_TEST_CASE(released_records_still_decode_and_are_still_written_alike) 
   const auto stored = golden("layer_record_v1.bin", encode(full_layer()));
   BOOST_TEST((decode_layer(stored, "golden").value() == full_layer()));
   BOOST_TEST((stored == encode(full_layer())));
-  const auto group = golden("snapshot_group_v1.bin", encode(sample_group()));
+  BOOST_TEST((decode_group(golden("snapshot_group_v1.bin", {}), "golden").value() == first_group()));
+  const auto group = golden("snapshot_group_v2.bin", encode(sample_group()));
   BOOST_TEST((decode_group(group, "golden").value() == sample_group()));
   BOOST_TEST((group == encode(sample_group())));
   const auto head = golden("snapshot_head_v1.bin", encode_head(id<snapshot_uuid>(7)));

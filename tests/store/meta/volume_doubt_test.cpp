@@ -99,6 +99,19 @@ BOOST_FIXTURE_TEST_CASE(a_failure_that_meta_refuses_is_found_at_the_next_start, 
   BOOST_TEST(!volumes().find(uuid)->failure);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_failure_that_meta_refuses_is_known_while_the_process_lives, fixture) {
+  const auto uuid = opened("db"), other = opened("other");
+  REQUIRE_OK(volumes().mark_write_failure(other, EIO));
+  volumes().stop();
+  CHECK_ERROR(volumes().mark_write_failure(uuid, EIO), errc::shutting_down);
+  BOOST_TEST(!volumes().find(uuid)->failure);
+  BOOST_TEST(volumes().failure_noted(uuid));
+  BOOST_TEST(volumes().failure_noted(other));
+  REQUIRE_OK(store.reopen());
+  REQUIRE_OK(volumes().clear_write_failure(uuid));
+  BOOST_TEST(!volumes().failure_noted(uuid));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_volume_whose_writes_failed_never_becomes_clean, fixture) {
   const auto uuid = opened("db"), deleted = opened("deleted");
   REQUIRE_OK(volumes().mark_write_failure(uuid, EIO));
