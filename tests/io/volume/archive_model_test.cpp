@@ -239,6 +239,12 @@ archive_run run_archive(std::uint64_t seed, bool with_layer, int steps) {
   return out;
 }
 
+#ifdef __SANITIZE_THREAD__
+constexpr std::uint64_t model_rounds = 1; // slow, and each one has all the threads
+#else
+constexpr std::uint64_t model_rounds = 6;
+#endif
+
 int model_steps(int usual) {
   const char* const many = std::getenv("GNOMON_MODEL_STEPS"); // the long test
   return many != nullptr ? std::atoi(many) : usual;
@@ -250,13 +256,14 @@ BOOST_DATA_TEST_CASE(content_agrees_with_a_model_over_archiving_and_recall, boos
                      with_layer) {
   const auto seed = test::seed_for("archive/model");
   std::uint64_t punched = 0, recalls = 0;
-  for (std::uint64_t i = 0; i < 6; ++i) {
+  for (std::uint64_t i = 0; i < model_rounds; ++i) {
     const auto ran = run_archive(seed + i, with_layer, model_steps(120));
     BOOST_REQUIRE_EQUAL(ran.noticed, "");
     punched += ran.punched, recalls += ran.recalls;
   }
   BOOST_CHECK_GT(punched, 0u);
-  BOOST_CHECK_GT(recalls, 0u);
+  if (model_rounds > 1)
+    BOOST_CHECK_GT(recalls, 0u);
 }
 
 BOOST_AUTO_TEST_CASE(space_of_archived_granules_is_given_back_and_reads_do_not_take_it_again) {
@@ -342,7 +349,7 @@ BOOST_AUTO_TEST_CASE(background_work_yields_where_clients_wait_longer_beside_it)
   BOOST_CHECK_EQUAL(pace.bytes_per_second(), yielding_pace::rate_max);
 }
 
-#ifdef GNOMON_PLANTED_FAULTS
+#if defined(GNOMON_PLANTED_FAULTS) && !defined(__SANITIZE_THREAD__) // many rounds: the other builds run them
 BOOST_AUTO_TEST_CASE(planted_faults_of_archiving_are_noticed) {
   const auto seed = test::seed_for("archive/planted");
   for (const auto what : {planted::change_unseen_by_archive, planted::punch_without_looking_again,
