@@ -17,7 +17,7 @@
 namespace gnomon::actors {
 namespace {
 constexpr ask_verb importer_verbs[] = {{"count", "how many rows were imported since the start"}};
-// What the readers of the history use each resolution for (actors/learning/forecast_fit.cpp, actors/learning/heat_chart.cpp).
+// Uses of each resolution by the readers of the history (actors/learning/forecast_fit.cpp, actors/learning/heat_chart.cpp).
 constexpr std::chrono::hours fine_for{2}, minute_for{36};
 
 void done_on(const caf::actor_addr& to, std::uint64_t number) {

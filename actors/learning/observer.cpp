@@ -82,9 +82,10 @@ void observer_state::drain() {
     seen.swap(arrived->seen);
   }
   const auto now = node->clock->boot_now();
-  const auto time_us = to_microseconds(node->clock->wall_now());
+  const auto wall = node->clock->wall_now();
+  const auto time_us = to_microseconds(wall);
   const double now_seconds = std::chrono::duration<double>(now.time_since_epoch()).count();
-  const double wall_seconds = static_cast<double>(time_us) * 1e-6;
+  const double wall_seconds = seconds_of(wall);
   std::unordered_map<volume_uuid, observed> by_volume;
   for (auto& one : seen) {
     auto& second = by_volume[one.volume];

@@ -283,7 +283,8 @@ result<void> node::start_engine() {
   return {};
 }
 
-// What a restore brings in first. Only where the hot sets of the volume came true lately: else the order of the layer.
+// The part that a restore brings in first. None, where the hot sets of the volume did not come true lately: the layers are
+// then brought in in their own order.
 static std::vector<io::granule_run> hot_runs(const forecasting::prediction_board& board, volume_uuid volume) {
   constexpr double ahead_seconds = 1800, recall_min = 0.5;
   std::vector<io::granule_run> out;

@@ -78,7 +78,7 @@ reload_report node::reload(const settings& wanted, reload_mode mode) {
   if (changes.applied == *p.context.current_settings() && before.in_force == before.wanted)
     return report;
   report.generation = p.context.set_settings(changes.applied);
-  // Who may attach does not wait for an actor: a registry that is down leaves no listener open.
+  // Rights to attach do not wait for an actor: a registry that is down leaves no listener open.
   p.engine->set_access(access_of(changes.applied, p.catalogue->list(), p.access->list()));
   if (p.options.outside == listeners::open) {
     auto facts = *p.context.facts();

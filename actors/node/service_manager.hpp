@@ -1,4 +1,4 @@
-// What a service manager (systemd) passes to a daemon and expects from it: passed sockets (sd_listen_fds(3)) and
+// The interface of a service manager (systemd) to a daemon: passed sockets (sd_listen_fds(3)) and
 // notifications (sd_notify(3)), spoken by hand: a few environment variables and one datagram. Main thread only.
 #pragma once
 

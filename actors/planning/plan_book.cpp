@@ -45,12 +45,11 @@ void plan_book::look(const io::cluster_report& cluster, double now_seconds) {
   for (auto at = memory_.placed.begin(); at != memory_.placed.end();) {
     const auto where = (at++)->first;
     if (!there.contains(where))
-      gone(where, now_seconds);
+      gone(where);
   }
 }
 
-// What the copies were good for is known now.
-void plan_book::gone(const volume_chunk& where, double) {
+void plan_book::gone(const volume_chunk& where) {
   const auto found = memory_.placed.find(where);
   if (found == memory_.placed.end())
     return;
@@ -155,7 +154,7 @@ std::string plan_book::execute(const planning_input& from, const decision& d, co
     note(from, d, now);
   else
     for (std::uint64_t c = d.first_chunk; c < d.first_chunk + d.chunks; ++c)
-      gone({volume, c}, now);
+      gone({volume, c});
   return "done";
 }
 

@@ -51,7 +51,7 @@ struct finished_plan {
 
 class plan_book {
 public:
-  // What the node holds now: chunks that came and went without the planner's doing.
+  // Chunks that the node holds now; some came and went without the planner's doing.
   void look(const io::cluster_report& cluster, double now_seconds);
   // Takes milliseconds, and seconds for thousands of volumes.
   finished_plan plan(const planning_facts& facts);
@@ -71,7 +71,7 @@ private:
                       double now_seconds, std::size_t& left);
   void predict(const planning_facts& facts, finished_plan& plan) const;
   void note(const planning_input& from, const forecasting::decision& d, double now_seconds);
-  void gone(const volume_chunk& where, double now_seconds);
+  void gone(const volume_chunk& where); // its copies count for or against what brought them
   void remember(const planning_input& from, const forecasting::plan_result& made,
                 const std::vector<bool>& done);
   void write_down(plan_entry entry);

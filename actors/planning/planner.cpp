@@ -30,10 +30,6 @@ std::chrono::milliseconds announcement_stands_for(const settings& wanted) {
   return 3 * wanted.planner.every + std::chrono::seconds{10};
 }
 
-double wall_seconds_of(const clock_source& clock) {
-  return static_cast<double>(to_microseconds(clock.wall_now())) * 1e-6;
-}
-
 // Tells the actor that its job has ended, however it ends.
 class end_of_plan {
 public:
@@ -73,7 +69,7 @@ void planner_state::start(node_context* n) {
 
 planning_facts planner_state::gather() const {
   planning_facts out;
-  out.now_seconds = wall_seconds_of(*node->clock);
+  out.now_seconds = seconds_of(node->clock->wall_now());
   out.wanted = node->current_settings();
   out.board = node->predictions.board();
   out.events = node->events();
@@ -163,7 +159,7 @@ result<std::string> planner_state::answer(const std::string& message) const {
   plan_view view;
   view.node = node->current_settings()->node.value;
   view.mode = node->current_settings()->planner.mode;
-  view.now_seconds = wall_seconds_of(*node->clock);
+  view.now_seconds = seconds_of(node->clock->wall_now());
   view.next_in_seconds = std::max(0.0, std::chrono::duration<double>(next_at - node->clock->boot_now()).count());
   view.last = last;
   view.book = shown;

@@ -212,7 +212,7 @@ private:
       if (!order || !*order)
         continue;
       const auto to = nodes_.find((*order)->to.value);
-      const double at = static_cast<double>(e.notice.start.time_since_epoch().count()) * 1e-6;
+      const double at = seconds_of(e.notice.start);
       if (to == nodes_.end() || std::abs(at - in().now_seconds) >
                                     std::max(in().options.event_lead_seconds, in().options.horizon_seconds))
         continue;

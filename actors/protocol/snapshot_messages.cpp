@@ -1,5 +1,9 @@
 #include "actors/protocol/snapshot_messages.hpp"
 
+#include <algorithm>
+#include <limits>
+#include <type_traits>
+
 namespace gnomon::actors {
 
 std::string_view to_string(snapshot_state state) noexcept {
@@ -28,6 +32,23 @@ std::string_view to_string(member_phase phase) noexcept {
     return "failed";
   }
   return "unknown";
+}
+
+void apply(const group_change& change, group_rule& rule) {
+  const auto set = [](auto& value, std::int64_t wanted) {
+    using type = std::remove_reference_t<decltype(value)>;
+    if (wanted >= 0)
+      value = static_cast<type>(std::min<std::int64_t>(wanted, std::numeric_limits<std::int32_t>::max()));
+  };
+  set(rule.prediction, change.prediction);
+  set(rule.every_s, change.every_s);
+  set(rule.latest_by_s, change.latest_by_s);
+  set(rule.baseline_every_s, change.baseline_every_s);
+  set(rule.quiet_below_permille, change.quiet_below_permille);
+  set(rule.retain, change.retain);
+  set(rule.hourly, change.hourly);
+  set(rule.daily, change.daily);
+  set(rule.weekly, change.weekly);
 }
 
 } // namespace gnomon::actors

@@ -206,6 +206,10 @@ auto inspect(Inspector& f, group_change& x) {
            x.baseline_every_s, x.quiet_below_permille, x.retain, x.hourly, x.daily, x.weekly);
 }
 
+// Writes what `change` names into `rule`. Numbers beyond its fields become their largest: whether they are in their
+// range is checked where the rule is taken.
+void apply(const group_change& change, group_rule& rule);
+
 inline constexpr std::size_t group_plan_rows_max = 64; // in one answer
 
 // A snapshot that a group is going to take, as of now.

@@ -10,7 +10,6 @@
 namespace gnomon::actors {
 namespace {
 
-double schedule_seconds(wall_time t) { return static_cast<double>(t.time_since_epoch().count()) * 1e-6; }
 std::int64_t schedule_us(double seconds) { return static_cast<std::int64_t>(seconds * 1e6); }
 
 bool names_a_member(const event_target& target, const std::vector<std::string>& volumes,
@@ -51,8 +50,8 @@ std::vector<forecasting::veto> vetoes_of(const node_context& node, const store::
   for (const auto& event : *events)
     if (event.end() + group_event_margin > now && event.notice.start < now + group_plan_ahead &&
         names_a_member(event.notice.target, volumes, instances, applications))
-      out.push_back({schedule_seconds(event.notice.start - group_event_margin),
-                     schedule_seconds(event.end() + group_event_margin)});
+      out.push_back({seconds_of(event.notice.start - group_event_margin),
+                     seconds_of(event.end() + group_event_margin)});
   return out;
 }
 
@@ -95,20 +94,20 @@ group_schedule schedule_of(const node_context& node, const store::group_record& 
   forecasting::expected_demand demand;
   demand.unusable = "prediction is off";
   if (group.prediction) {
-    demand = forecasting::demand_of(*board, group.volumes, schedule_seconds(now));
+    demand = forecasting::demand_of(*board, group.volumes, seconds_of(now));
     if (demand.unusable.empty() && demand.load.step_seconds * 2 > static_cast<double>(group.every->count()))
       demand.unusable = fmt::format("the forecast's slots of {:.0f} s are too long to choose within {} s",
                                     demand.load.step_seconds, group.every->count());
     out.fallback = demand.unusable;
   }
   forecasting::snapshot_past known;
-  known.created = schedule_seconds(group.created);
+  known.created = seconds_of(group.created);
   if (past.newest)
-    known.newest = schedule_seconds(*past.newest);
+    known.newest = seconds_of(*past.newest);
   if (past.newest_baseline)
-    known.newest_baseline = schedule_seconds(*past.newest_baseline);
+    known.newest_baseline = seconds_of(*past.newest_baseline);
   out.snapshots = forecasting::plan_snapshots(rule_of(node, group), known, demand, vetoes_of(node, group, *board, now),
-                                              schedule_seconds(now), schedule_seconds(now + group_plan_ahead),
+                                              seconds_of(now), seconds_of(now + group_plan_ahead),
                                               snapshots_max);
   return out;
 }

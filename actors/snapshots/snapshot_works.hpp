@@ -123,6 +123,13 @@ private:
   result<group_cut_id> do_cut(const store::group_record& group);
   result<store::layer_record> merge_point(snapshot_uuid point);
   result<snapshot_info> do_merge(const std::string& snapshot);
+  // The layer of a snapshot, with the tree it stands in, kept in use.
+  struct layer_in_use {
+    std::unique_ptr<store::snapshot_tree> tree;
+    const store::layer_record* layer = nullptr;
+    layer_uses::use used;
+  };
+  result<layer_in_use> use_layer_of(const std::string& snapshot);
   result<snapshot_diff> do_diff(const snapshot_diff_request& request);
   void merge_cut(const store::group_point& point, when_complete then);
   result<snapshot_info> do_remove(const std::string& snapshot);

@@ -104,18 +104,26 @@ void snapshot_works::check(std::string snapshot, done<snapshot_check> finished) 
     finished(tl::unexpected(sent.error()));
 }
 
-result<snapshot_check> snapshot_works::do_check(const std::string& snapshot) {
-  std::optional<store::snapshot_tree> tree;
+result<snapshot_works::layer_in_use> snapshot_works::use_layer_of(const std::string& snapshot) {
+  layer_in_use out;
   result<const store::layer_record*> found = fail(errc::not_found, "");
-  const auto used = uses_.take([&]() -> std::optional<snapshot_uuid> {
-    tree.emplace(options_.book->layers());
-    found = tree->resolve(snapshot);
+  out.used = uses_.take([&]() -> std::optional<snapshot_uuid> {
+    out.tree = std::make_unique<store::snapshot_tree>(options_.book->layers());
+    found = out.tree->resolve(snapshot);
     return found ? std::optional((*found)->snapshot) : std::nullopt;
   });
   if (!found)
     return tl::unexpected(found.error());
+  out.layer = *found;
+  return out;
+}
+
+result<snapshot_check> snapshot_works::do_check(const std::string& snapshot) {
+  const auto found = use_layer_of(snapshot);
+  if (!found)
+    return tl::unexpected(found.error());
   snapshot_check out;
-  const auto chain = tree->chain((*found)->snapshot);
+  const auto chain = found->tree->chain(found->layer->snapshot);
   if (!chain) {
     out.findings = 1;
     out.first_findings.push_back("layer: " + chain.error().message);
@@ -138,7 +146,7 @@ result<snapshot_check> snapshot_works::do_check(const std::string& snapshot) {
         out.first_findings.push_back(fmt::format("{}: {}", store::to_string(finding.kind), finding.text));
   }
   if (out.findings > 0)
-    log::error("snapshot {} is damaged: {} findings, the first: {}", (*found)->snapshot.to_string(), out.findings,
+    log::error("snapshot {} is damaged: {} findings, the first: {}", found->layer->snapshot.to_string(), out.findings,
                out.first_findings.front());
   return out;
 }

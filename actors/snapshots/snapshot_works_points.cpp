@@ -108,33 +108,26 @@ void snapshot_works::diff(snapshot_diff_request request, done<snapshot_diff> fin
 result<snapshot_diff> snapshot_works::do_diff(const snapshot_diff_request& request) {
   if (request.extents_max == 0 || request.extents_max > diff_extents_max)
     return fail(errc::invalid_argument, fmt::format("1 to {} extents at once", diff_extents_max));
-  std::optional<store::snapshot_tree> tree;
-  result<const store::layer_record*> newer = fail(errc::not_found, ""), older = nullptr;
-  const auto newer_used = uses_.take([&]() -> std::optional<snapshot_uuid> {
-    tree.emplace(options_.book->layers());
-    newer = tree->resolve(request.newer.text);
-    return newer ? std::optional((*newer)->snapshot) : std::nullopt;
-  });
+  const auto newer = use_layer_of(request.newer.text);
   if (!newer)
     return tl::unexpected(newer.error());
-  const auto older_used = uses_.take([&]() -> std::optional<snapshot_uuid> {
-    if (request.older.empty())
-      return std::nullopt;
-    older = tree->resolve(request.older);
-    return older ? std::optional((*older)->snapshot) : std::nullopt;
-  });
+  result<layer_in_use> older = layer_in_use{}; // none: what the newer one holds
+  if (!request.older.empty())
+    older = use_layer_of(request.older);
   if (!older)
     return tl::unexpected(older.error());
-  if (*older != nullptr && (*older)->volume != (*newer)->volume)
+  const auto* const below_layer = older->layer;
+  const auto& above_layer = *newer->layer;
+  if (below_layer != nullptr && below_layer->volume != above_layer.volume)
     return fail(errc::invalid_argument, "these are snapshots of two volumes");
-  if (request.from_offset > (*newer)->size.value || request.from_offset % granule_bytes != 0)
+  if (request.from_offset > above_layer.size.value || request.from_offset % granule_bytes != 0)
     return fail(errc::invalid_argument, fmt::format("an offset within the volume, a multiple of {}", granule_bytes));
-  const auto above = folder_.open_chain(*tree, (*newer)->snapshot);
+  const auto above = folder_.open_chain(*newer->tree, above_layer.snapshot);
   if (!above)
     return tl::unexpected(above.error());
   std::shared_ptr<const store::layer_chain> below;
-  if (*older != nullptr) {
-    auto opened = folder_.open_chain(*tree, (*older)->snapshot);
+  if (below_layer != nullptr) {
+    auto opened = folder_.open_chain(*older->tree, below_layer->snapshot);
     if (!opened)
       return tl::unexpected(opened.error());
     below = std::move(*opened);
@@ -144,9 +137,9 @@ result<snapshot_diff> snapshot_works::do_diff(const snapshot_diff_request& reque
   if (!found)
     return tl::unexpected(found.error());
   snapshot_diff out;
-  out.older = *older != nullptr ? (*older)->snapshot.to_string() : "";
-  out.newer = (*newer)->snapshot.to_string();
-  out.size = (*newer)->size;
+  out.older = below_layer != nullptr ? below_layer->snapshot.to_string() : "";
+  out.newer = above_layer.snapshot.to_string();
+  out.size = above_layer.size;
   const auto bytes = [&](std::uint64_t granule) { return std::min(granule * granule_bytes, out.size.value); };
   for (const auto& run : found->runs)
     out.extents.push_back({bytes(run.first.value), bytes(run.first.value + run.granules) - bytes(run.first.value), run.zero});

@@ -68,19 +68,12 @@ result<std::shared_ptr<io::granule_source>> snapshot_works::open_source(const st
 }
 
 result<restore_info> snapshot_works::do_begin_restore(const std::string& snapshot, const volume_name& to) {
-  std::optional<store::snapshot_tree> tree;
-  result<const store::layer_record*> found = fail(errc::not_found, "");
-  // In use until the volume's record names it.
-  const auto used = uses_.take([&]() -> std::optional<snapshot_uuid> {
-    tree.emplace(options_.book->layers());
-    found = tree->resolve(snapshot);
-    return found ? std::optional((*found)->snapshot) : std::nullopt;
-  });
+  const auto found = use_layer_of(snapshot); // until the volume's record names it
   if (!found)
     return tl::unexpected(found.error());
-  const auto& layer = **found;
+  const auto& layer = *found->layer;
   // A chain that cannot be read makes no volume.
-  if (auto chain = folder_.open_chain(*tree, layer.snapshot); !chain)
+  if (auto chain = folder_.open_chain(*found->tree, layer.snapshot); !chain)
     return tl::unexpected(chain.error());
   store::volume_request request;
   request.name = to;

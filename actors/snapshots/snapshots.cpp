@@ -1,8 +1,6 @@
 #include "actors/snapshots/snapshots.hpp"
 
 #include <algorithm>
-#include <limits>
-#include <type_traits>
 
 #include <caf/stateful_actor.hpp>
 
@@ -19,6 +17,14 @@ namespace gnomon::actors {
 namespace {
 constexpr std::int64_t every_s_predicted = 3600, baseline_every_s_predicted = 86400; // where only prediction is asked for
 constexpr ask_verb snapshots_verbs[] = {{"works", "how much snapshot work waits, and the restores under way"}};
+// `done(true)` once the groups of `changes` are durable.
+template <class Done>
+void commit_groups(store::snapshot_book& book, store::snapshot_changes changes, Done done) {
+  book.commit(std::move(changes), [done = std::move(done)](result<void> committed) {
+    committed ? done(true) : done(tl::unexpected(committed.error()));
+  });
+}
+
 } // namespace
 
 result<void> snapshots_state::works() const {
@@ -116,9 +122,7 @@ caf::result<group_info> snapshots_state::create_group(const group_request& reque
       [book, record](auto done) {
         store::snapshot_changes changes;
         changes.put_groups = {record};
-        book->commit(std::move(changes), [done](result<void> committed) {
-          committed ? done(true) : done(tl::unexpected(committed.error()));
-        });
+        commit_groups(*book, std::move(changes), std::move(done));
       },
       [this, done_record](bool) {
         sync_groups();
@@ -132,29 +136,14 @@ caf::result<group_info> snapshots_state::change_group(const group_change& change
   if (!record)
     return to_caf(no_such_group(change.name));
   auto rule = rule_of(*record);
-  const auto set = [](auto& value, std::int64_t wanted) {
-    using type = std::remove_reference_t<decltype(value)>;
-    if (wanted >= 0)
-      value = static_cast<type>(std::min<std::int64_t>(wanted, std::numeric_limits<std::int32_t>::max()));
-  };
-  set(rule.prediction, change.prediction);
-  set(rule.every_s, change.every_s);
-  set(rule.latest_by_s, change.latest_by_s);
-  set(rule.baseline_every_s, change.baseline_every_s);
-  set(rule.quiet_below_permille, change.quiet_below_permille);
-  set(rule.retain, change.retain);
-  set(rule.hourly, change.hourly);
-  set(rule.daily, change.daily);
-  set(rule.weekly, change.weekly);
+  apply(change, rule);
   if (auto ruled = set_rule(*record, rule); !ruled)
     return to_caf(ruled.error());
   return replies.run<group_info, bool>(
       [book, record](auto done) {
         store::snapshot_changes changes;
         changes.put_groups = {*record};
-        book->commit(std::move(changes), [done](result<void> committed) {
-          committed ? done(true) : done(tl::unexpected(committed.error()));
-        });
+        commit_groups(*book, std::move(changes), std::move(done));
       },
       [this, record](bool) { return info_of_group(*node, *record); });
 }
@@ -169,9 +158,7 @@ caf::result<group_info> snapshots_state::erase_group(const group_ref& group) {
       [book, name = group.name](auto done) {
         store::snapshot_changes changes;
         changes.erase_groups = {name};
-        book->commit(std::move(changes), [done](result<void> committed) {
-          committed ? done(true) : done(tl::unexpected(committed.error()));
-        });
+        commit_groups(*book, std::move(changes), std::move(done));
       },
       [this, last](bool) {
         sync_groups();

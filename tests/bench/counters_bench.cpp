@@ -12,31 +12,18 @@
 #include "io/measure/counters.hpp"
 #include "io/measure/observation.hpp"
 #include "io/measure/recorder.hpp"
+#include "tests/bench/measure.hpp"
 
 namespace {
 
 using namespace gnomon;
 using namespace gnomon::io;
 
+using bench::measure;
+using bench::rounds;
+using bench::scatter;
+
 constexpr ring_index ring{0};
-constexpr int rounds = 9;
-
-// Median over rounds of the nanoseconds that one call of `body(n)` takes.
-template <class Body>
-void measure(const char* name, std::uint64_t requests, Body body) {
-  std::vector<double> each;
-  for (int round = 0; round < rounds; ++round) {
-    const auto start = boot_clock::now();
-    for (std::uint64_t n = 0; n < requests; ++n)
-      body(n);
-    each.push_back(static_cast<double>((boot_clock::now() - start).count()) / static_cast<double>(requests));
-  }
-  std::nth_element(each.begin(), each.begin() + rounds / 2, each.end());
-  std::printf("%-58s %8.1f ns\n", name, each[rounds / 2]);
-}
-
-// Cheap and different every time, so that tables and histograms are not touched in one place only.
-std::uint64_t scatter(std::uint64_t n) { return n * 0x9e3779b97f4a7c15ull; }
 
 } // namespace
 

@@ -8,30 +8,16 @@
 
 #include "config/clock.hpp"
 #include "io/redirect/read_choice.hpp"
+#include "tests/bench/measure.hpp"
 
 namespace {
 
 using namespace gnomon;
 using namespace gnomon::io;
+using bench::measure;
+using bench::scatter;
 
-constexpr int rounds = 9;
 constexpr double ns_max = 100;
-
-template <class Body>
-double measure(const char* name, std::uint64_t requests, Body body) {
-  std::vector<double> each;
-  for (int round = 0; round < rounds; ++round) {
-    const auto start = boot_clock::now();
-    for (std::uint64_t n = 0; n < requests; ++n)
-      body(n);
-    each.push_back(static_cast<double>((boot_clock::now() - start).count()) / static_cast<double>(requests));
-  }
-  std::nth_element(each.begin(), each.begin() + rounds / 2, each.end());
-  std::printf("%-58s %8.1f ns\n", name, each[rounds / 2]);
-  return each[rounds / 2];
-}
-
-std::uint64_t scatter(std::uint64_t n) { return n * 0x9e3779b97f4a7c15ull; }
 
 predicted_reads prediction(std::uint32_t instances) {
   std::vector<std::pair<instance_slot, predicted_reads::bitmap>> all;

@@ -54,6 +54,14 @@ def connected(served, export):
     return handle
 
 
+def filled(served, export, random_):
+    """A connection that has written random bytes to all of the volume."""
+    handle = connected(served, export)
+    for at in range(0, handle.get_size(), MiB):
+        handle.pwrite(random_.randbytes(MiB), at)
+    return handle
+
+
 def content(served, export):
     handle = connected(served, export)
     size = handle.get_size()
@@ -112,9 +120,7 @@ class snapshots(unittest.TestCase):
         random_ = suite.seeded()
         size = 96 * MiB
         served = node.Node({"db": size}).start()
-        fill = connected(served, "db")
-        for at in range(0, size, MiB):
-            fill.pwrite(random_.randbytes(MiB), at)
+        fill = filled(served, "db", random_)
         first = served.cli_json("snapshot", "create", "db", "--wait")
         for round_ in range(4):
             for _ in range(8):
@@ -205,9 +211,7 @@ class snapshots(unittest.TestCase):
         random_ = suite.seeded()
         size = 256 * MiB
         served = node.Node({"db": size}).start()
-        fill = connected(served, "db")
-        for at in range(0, size, MiB):
-            fill.pwrite(random_.randbytes(MiB), at)
+        fill = filled(served, "db", random_)
         taken = served.cli_json("snapshot", "create", "db", "--wait")
         model = bytearray(content(served, "db"))
         for round_ in range(3):

@@ -2,7 +2,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <type_traits>
 
 #include <CLI/CLI.hpp>
 
@@ -61,24 +60,6 @@ void add_rule(CLI::App* app, group_change& rule, std::string& prediction) {
   add(app, "--hourly", rule.hourly, parse_count, "and the newest of so many hours", "N");
   add(app, "--daily", rule.daily, parse_count, "and the newest of so many days", "N");
   add(app, "--weekly", rule.weekly, parse_count, "and the newest of so many weeks", "N");
-}
-
-group_rule rule_of(const group_change& change) {
-  group_rule out;
-  const auto set = [](auto& value, std::int64_t wanted) {
-    if (wanted >= 0)
-      value = static_cast<std::remove_reference_t<decltype(value)>>(wanted);
-  };
-  set(out.prediction, change.prediction);
-  set(out.every_s, change.every_s);
-  set(out.latest_by_s, change.latest_by_s);
-  set(out.baseline_every_s, change.baseline_every_s);
-  set(out.quiet_below_permille, change.quiet_below_permille);
-  set(out.retain, change.retain);
-  set(out.hourly, change.hourly);
-  set(out.daily, change.daily);
-  set(out.weekly, change.weekly);
-  return out;
 }
 
 std::int64_t flag_of(const std::string& prediction) {
@@ -163,7 +144,8 @@ void snapshot_grammar::add_group_verbs(CLI::App& group, command& what) {
     for (const auto& volume : volumes_)
       group_create_.request.volumes.push_back({volume});
     create_rule_.prediction = flag_of(prediction_);
-    group_create_.request.rule = rule_of(create_rule_);
+    group_create_.request.rule = {};
+    apply(create_rule_, group_create_.request.rule);
     what = group_create_;
   });
   group.add_subcommand("ls", "all groups")->callback([&what] { what = group_ls_command{}; });
